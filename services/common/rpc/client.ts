@@ -1,0 +1,299 @@
+// Typed gRPC clients from protobuf-es descriptors. Every call has a deadline, carries the trace and the
+// credentials on, and throws the DomainError that the server's handler threw. Retries follow each
+// method's idempotency_level; grpc-js carries them out, with jitter and one retry budget a channel.
+
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import * as grpc from "@grpc/grpc-js";
+import type { DomainError } from "../errors/domain-error.ts";
+import { fromStatus } from "../errors/status.ts";
+import { injectTrace } from "../telemetry/propagation.ts";
+import { beginClientCall, type ClientCall } from "../telemetry/rpc-observer.ts";
+import type { CallOptions, Client } from "./context.ts";
+import { clientCodec } from "./message-codec.ts";
+import { serviceConfig } from "./retry-policy.ts";
+
+export interface ChannelOptions {
+  /** "host:port" or "dns:///name:port" (all addresses, round robin); a function is asked at first use. */
+  readonly address: string | (() => string);
+  /** Sent as `authorization: Bearer ...`. Absent: none. */
+  readonly token?: string;
+  /** PEM of the authority to trust; "system" for the system's. Absent: plain text. */
+  readonly tlsCa?: Buffer | "system";
+  /** Deadline of calls that say none and have no parent. Streams have none by default. */
+  readonly timeoutMs?: number;
+  readonly messageBytesMax?: number;
+}
+
+const TIMEOUT_DEFAULT_MS = 30_000;
+const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
+const KEEPALIVE_TIME_MS = 60_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+
+/** A connection, or several, to one target; shared by the clients made on it. */
+export class Channel implements Disposable {
+  readonly #options: ChannelOptions;
+  readonly #services = new Set<DescService>();
+  #client: grpc.Client | undefined;
+
+  constructor(options: ChannelOptions) {
+    this.#options = options;
+  }
+
+  /** Makes a service known before the first call, so that its retry policy is part of the channel. */
+  register(service: DescService): void {
+    this.#services.add(service);
+  }
+
+  get timeoutMs(): number {
+    return this.#options.timeoutMs ?? TIMEOUT_DEFAULT_MS;
+  }
+
+  get token(): string | undefined {
+    return this.#options.token;
+  }
+
+  /** The grpc-js client; connects at the first call. */
+  connect(): grpc.Client {
+    if (this.#client === undefined) {
+      const { address, tlsCa, messageBytesMax } = this.#options;
+      const credentials =
+        tlsCa === undefined
+          ? grpc.credentials.createInsecure()
+          : grpc.credentials.createSsl(tlsCa === "system" ? null : tlsCa);
+      this.#client = new grpc.Client(
+        typeof address === "string" ? address : address(),
+        credentials,
+        {
+          "grpc.service_config": JSON.stringify(serviceConfig([...this.#services])),
+          "grpc.max_receive_message_length": messageBytesMax ?? MESSAGE_BYTES_MAX,
+          "grpc.max_send_message_length": messageBytesMax ?? MESSAGE_BYTES_MAX,
+          "grpc.keepalive_time_ms": KEEPALIVE_TIME_MS,
+          "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+          // Two channels of one process to one address must not share a connection's fate.
+          "grpc.use_local_subchannel_pool": 1,
+        },
+      );
+    }
+    return this.#client;
+  }
+
+  [Symbol.dispose](): void {
+    this.#client?.close();
+  }
+}
+
+/** A client of a service on a channel. Its methods are named as in the proto, in lowerCamelCase. */
+export function createClient<S extends DescService>(service: S, channel: Channel): Client<S> {
+  channel.register(service);
+  const methods: Record<string, unknown> = {};
+  for (const method of service.methods) {
+    methods[method.localName] = clientMethod(method, channel);
+  }
+  return methods as Client<S>;
+}
+
+function clientMethod(method: DescMethod, channel: Channel): unknown {
+  const path = `/${method.parent.typeName}/${method.name}`;
+  const codec = clientCodec(method);
+  const start = (options: CallOptions) => {
+    const observed = beginClientCall(path, options.parent?.trace);
+    return {
+      client: channel.connect(),
+      observed,
+      metadata: metadataOf(channel, options, observed),
+      callOptions: { deadline: deadlineOf(method, channel, options) },
+    };
+  };
+  switch (method.methodKind) {
+    case "unary":
+      return (request: unknown, options: CallOptions = {}): Promise<unknown> => {
+        const { client, observed, metadata, callOptions } = start(options);
+        return promised(options, observed, (done) =>
+          client.makeUnaryRequest(
+            path,
+            codec.encode,
+            codec.decode,
+            request,
+            metadata,
+            callOptions,
+            done,
+          ),
+        );
+      };
+    case "client_streaming":
+      return (requests: AsyncIterable<unknown>, options: CallOptions = {}): Promise<unknown> => {
+        const { client, observed, metadata, callOptions } = start(options);
+        return promised(options, observed, (done) => {
+          const call = client.makeClientStreamRequest(
+            path,
+            codec.encode,
+            codec.decode,
+            metadata,
+            callOptions,
+            done,
+          );
+          void send(requests, call);
+          return call;
+        });
+      };
+    case "server_streaming":
+      return (request: unknown, options: CallOptions = {}): AsyncIterable<unknown> => {
+        const { client, observed, metadata, callOptions } = start(options);
+        return received(
+          client.makeServerStreamRequest(
+            path,
+            codec.encode,
+            codec.decode,
+            request,
+            metadata,
+            callOptions,
+          ),
+          options,
+          observed,
+        );
+      };
+    case "bidi_streaming":
+      return (
+        requests: AsyncIterable<unknown>,
+        options: CallOptions = {},
+      ): AsyncIterable<unknown> => {
+        const { client, observed, metadata, callOptions } = start(options);
+        const call = client.makeBidiStreamRequest(
+          path,
+          codec.encode,
+          codec.decode,
+          metadata,
+          callOptions,
+        );
+        void send(requests, call);
+        return received(call, options, observed);
+      };
+  }
+}
+
+function promised(
+  options: CallOptions,
+  observed: ClientCall,
+  begin: (done: (error: grpc.ServiceError | null, response?: unknown) => void) => {
+    cancel(): void;
+  },
+): Promise<unknown> {
+  const signal = signalOf(options);
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) {
+      observed.end(grpc.status.CANCELLED);
+      reject(signal.reason);
+      return;
+    }
+    const call = begin((error, response) => {
+      signal?.removeEventListener("abort", abort);
+      observed.end(error?.code ?? grpc.status.OK);
+      if (error === null) {
+        resolve(response);
+      } else {
+        reject(signal?.aborted ? signal.reason : errorOf(error));
+      }
+    });
+    const abort = (): void => call.cancel();
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}
+
+async function* received(
+  call: grpc.ClientReadableStream<unknown>,
+  options: CallOptions,
+  observed: ClientCall,
+): AsyncIterable<unknown> {
+  const signal = signalOf(options);
+  const abort = (): void => call.cancel();
+  if (signal?.aborted) {
+    abort();
+  }
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    for await (const message of call) {
+      yield message;
+    }
+    observed.end(grpc.status.OK);
+  } catch (error) {
+    const failure = errorOf(error);
+    observed.end(codeOf(error));
+    throw signal?.aborted ? signal.reason : failure;
+  } finally {
+    observed.end(grpc.status.CANCELLED);
+    signal?.removeEventListener("abort", abort);
+    call.cancel();
+  }
+}
+
+/** Sends as fast as the server reads. A source that throws cancels the call. */
+async function send(
+  requests: AsyncIterable<unknown>,
+  call: grpc.ClientWritableStream<unknown>,
+): Promise<void> {
+  let over = false;
+  const closed = new Promise<void>((resolve) => {
+    const end = (): void => {
+      over = true;
+      resolve();
+    };
+    call.once("close", end);
+    call.once("status", end);
+    call.once("error", end);
+  });
+  try {
+    for await (const request of requests) {
+      if (over) {
+        return;
+      }
+      if (!call.write(request)) {
+        await Promise.race([new Promise<void>((resolve) => call.once("drain", resolve)), closed]);
+      }
+    }
+    call.end();
+  } catch (error) {
+    call.destroy(error instanceof Error ? error : new Error(String(error)));
+    call.cancel();
+  }
+}
+
+function codeOf(error: unknown): number {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "number" ? code : grpc.status.UNKNOWN;
+}
+
+function errorOf(error: unknown): DomainError | unknown {
+  if (error instanceof Error && "code" in error && typeof error.code === "number") {
+    const service = error as grpc.ServiceError;
+    const bytes = service.metadata?.get("grpc-status-details-bin")[0];
+    return fromStatus(service.code, service.details, typeof bytes === "object" ? bytes : undefined);
+  }
+  return error;
+}
+
+function metadataOf(channel: Channel, options: CallOptions, observed: ClientCall): grpc.Metadata {
+  const metadata = new grpc.Metadata();
+  if (channel.token !== undefined) {
+    metadata.set("authorization", `Bearer ${channel.token}`);
+  }
+  for (const [name, value] of Object.entries(options.headers ?? {})) {
+    metadata.set(name, value);
+  }
+  for (const [name, value] of Object.entries(injectTrace(observed.trace))) {
+    metadata.set(name, value);
+  }
+  return metadata;
+}
+
+function signalOf(options: CallOptions): AbortSignal | undefined {
+  const signals = [options.signal, options.parent?.signal].filter((s) => s !== undefined);
+  return signals.length > 1 ? AbortSignal.any(signals) : signals[0];
+}
+
+/** The sooner of the parent's deadline and the call's own time. */
+function deadlineOf(method: DescMethod, channel: Channel, options: CallOptions): number {
+  const streams = method.methodKind !== "unary";
+  const fallbackMs = streams ? Number.POSITIVE_INFINITY : channel.timeoutMs;
+  const own = Date.now() + (options.timeoutMs ?? fallbackMs);
+  return Math.min(own, options.parent?.deadlineMs ?? Number.POSITIVE_INFINITY);
+}

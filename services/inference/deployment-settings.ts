@@ -1,0 +1,68 @@
+// A deployment's configuration as the registry stores it, with the defaults that its proto
+// documents filled in. Pure.
+
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type {
+  BatchingConfig,
+  DeploymentConfig,
+  InstanceConfig,
+} from "../../gen/plinth/registry/v1/deployment_pb.js";
+import type { BatchingSettings } from "./batcher.ts";
+import type { InstanceSettings } from "./servable.ts";
+
+/** Defaults of BatchingConfig and InstanceConfig; see deployment.proto. */
+const BATCH_ROWS_DEFAULT = 64;
+const QUEUE_REQUESTS_DEFAULT = 1024;
+const QUEUE_TIMEOUT_MS_DEFAULT = 30_000;
+const INSTANCES_DEFAULT = 1;
+const RUN_TIMEOUT_MS_DEFAULT = 60_000;
+
+/** A BatchingConfig without gaps. */
+export interface DeploymentBatching extends BatchingSettings {
+  readonly queueTimeoutMs: number;
+}
+
+/** What a deployment wants, in the terms of the engine. */
+export interface DeploymentSettings {
+  readonly targets: readonly { readonly modelVersion: string; readonly weight: number }[];
+  readonly shadows: readonly { readonly modelVersion: string; readonly sampleRate: number }[];
+  readonly batching: DeploymentBatching;
+  readonly instances: InstanceSettings;
+}
+
+/** @param intraOpThreadsDefault the server's own, where the deployment says nothing. */
+export function toDeploymentSettings(
+  config: DeploymentConfig | undefined,
+  intraOpThreadsDefault: number,
+): DeploymentSettings {
+  return {
+    targets: config?.targets ?? [],
+    shadows: config?.shadows ?? [],
+    batching: toBatching(config?.batching),
+    instances: toInstances(config?.instances, intraOpThreadsDefault),
+  };
+}
+
+function toBatching(config: BatchingConfig | undefined): DeploymentBatching {
+  return {
+    maxBatchRows: config?.maxBatchRows || BATCH_ROWS_DEFAULT,
+    maxQueueDelayMs: toMs(config?.maxQueueDelay) ?? 0,
+    maxQueueRequests: config?.maxQueueRequests || QUEUE_REQUESTS_DEFAULT,
+    queueTimeoutMs: toMs(config?.queueTimeout) ?? QUEUE_TIMEOUT_MS_DEFAULT,
+  };
+}
+
+function toInstances(
+  config: InstanceConfig | undefined,
+  intraOpThreadsDefault: number,
+): InstanceSettings {
+  return {
+    count: config?.count || INSTANCES_DEFAULT,
+    intraOpThreads: config?.intraOpThreads || intraOpThreadsDefault,
+    runTimeoutMs: toMs(config?.runTimeout) ?? RUN_TIMEOUT_MS_DEFAULT,
+  };
+}
+
+function toMs(duration: Duration | undefined): number | undefined {
+  return duration && Number(duration.seconds) * 1000 + duration.nanos / 1e6;
+}

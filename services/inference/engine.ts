@@ -1,0 +1,137 @@
+// The seam of the inference service: protocols above (protocol handlers, Predict, REST through the gateway), queues,
+// batches and sessions below. Everything a protocol needs of the engine is here.
+
+import type { Context } from "@opentelemetry/api";
+import type { Signature, Tensor } from "./tensor.ts";
+
+/** Which model is meant. */
+export interface ModelRef {
+  readonly workspace: string;
+  /** Deployment id. */
+  readonly deployment: string;
+  /** Version number as text. Absent: chosen by the traffic weights. */
+  readonly version?: string;
+}
+
+export interface InferRequest {
+  readonly id: string;
+  readonly servable: Servable;
+  /** In the order of the signature, already checked against it. */
+  readonly inputs: readonly Tensor[];
+  /** Indices into signature.outputs, in the order wanted. */
+  readonly outputs: readonly number[];
+  /** Size of the batch dimension; 1 where the model is not batched. */
+  readonly rows: number;
+  /** 0 (first) to 9. */
+  readonly priority: number;
+  /** Milliseconds since the epoch. */
+  readonly deadlineMs: number;
+  /** Absent where the caller cannot leave. */
+  readonly signal?: AbortSignal;
+  /** For spans of queue, batch and run. */
+  readonly trace: Context;
+}
+
+export interface InferResult {
+  /** In the order of `request.outputs`; data are views that live as long as they are held. */
+  readonly outputs: readonly Tensor[];
+  readonly queueMs: number;
+  readonly computeMs: number;
+  readonly batchRows: number;
+}
+
+/** One loaded version, as protocols see it. */
+export interface Servable {
+  /** `workspaces/w/models/m/versions/3` */
+  readonly modelVersion: string;
+  /** "3" */
+  readonly version: string;
+  readonly signature: Signature;
+  /** Whether dimension 0 of every input and output is the batch dimension. */
+  readonly batched: boolean;
+  readonly maxBatchRows: number;
+  readonly columns: readonly string[];
+  readonly classLabels: readonly string[];
+}
+
+export type VersionState = "LOADING" | "READY" | "DRAINING" | "FAILED";
+
+/** A version of a deployment on this server, loaded or not. */
+export interface VersionStatus {
+  readonly version: string;
+  readonly modelVersion: string;
+  readonly state: VersionState;
+  /** Why FAILED; empty otherwise. */
+  readonly reason: string;
+  /** Present once loaded. */
+  readonly servable?: Servable;
+}
+
+export interface DeploymentStatus {
+  readonly workspace: string;
+  readonly deployment: string;
+  readonly revision: bigint;
+  readonly batching: {
+    readonly maxBatchRows: number;
+    readonly maxQueueDelayMs: number;
+    readonly maxQueueRequests: number;
+    readonly queueTimeoutMs: number;
+  };
+  readonly instances: { readonly count: number; readonly intraOpThreads: number };
+  /** Live targets and shadows. */
+  readonly versions: readonly VersionStatus[];
+}
+
+/** Nanoseconds and how often. */
+export interface Duration {
+  readonly count: number;
+  readonly ns: number;
+}
+
+/** Triton's statistics of one version since it was loaded. */
+export interface VersionStatistics {
+  readonly lastInferenceMs: number;
+  /** Rows. */
+  readonly inferenceCount: number;
+  /** Batches. */
+  readonly executionCount: number;
+  readonly success: Duration;
+  readonly fail: Duration;
+  readonly queue: Duration;
+  readonly computeInput: Duration;
+  readonly computeInfer: Duration;
+  readonly computeOutput: Duration;
+  readonly batches: readonly {
+    readonly rows: number;
+    readonly computeInput: Duration;
+    readonly computeInfer: Duration;
+    readonly computeOutput: Duration;
+  }[];
+}
+
+export interface Engine {
+  /**
+   * The version that shall answer. Synchronous: it is on the path of every request.
+   * @throws NotFound for an unknown deployment or version; Unavailable (MODEL_NOT_READY) for one that is not loaded.
+   */
+  route(ref: ModelRef, routingKey: string | undefined): Servable;
+
+  /**
+   * Queues and runs. Also sends copies to the deployment's shadows (never in the way of the answer).
+   * @throws ResourceExhausted (OVERLOADED) at once when the queue is full; DeadlineExceeded; Cancelled;
+   *   Unavailable (INSTANCE_LOST); Internal (MODEL_RUN_FAILED) when the model refuses the input.
+   */
+  infer(request: InferRequest): Promise<InferResult>;
+
+  /** The deployments of a workspace, by id. */
+  deployments(workspace: string): readonly DeploymentStatus[];
+
+  /** @throws NotFound */
+  deployment(workspace: string, deployment: string): DeploymentStatus;
+
+  /** @throws NotFound when the version is not of the deployment or was never loaded. */
+  statistics(workspace: string, deployment: string, version: string): VersionStatistics;
+
+  /** True once every deployment known at start is loaded or has failed to. */
+  ready(): boolean;
+}

@@ -1,0 +1,210 @@
+// plinth.inference.v1.InferenceService over an engine: rows by column name in, labels, scores and
+// timings out.
+
+import { randomUUID } from "node:crypto";
+import type { JsonValue, MessageInitShape } from "@bufbuild/protobuf";
+import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import {
+  InferenceService,
+  type PredictRequest,
+  type PredictResponseSchema,
+  type StreamPredictRequest,
+  type StreamPredictResponseSchema,
+} from "../../gen/plinth/inference/v1/inference_service_pb.js";
+import type { Clock } from "../common/clock.ts";
+import { durationOf } from "../common/duration.ts";
+import { DomainError, InvalidArgument } from "../common/errors/domain-error.ts";
+import { toStatus } from "../common/errors/status.ts";
+import { bindService, type CallContext, type ServiceBinding } from "../common/rpc/context.ts";
+import { Undecodable } from "../common/rpc/message-codec.ts";
+import { deploymentRef, workspaceOf } from "./deployment-ref.ts";
+import type { Engine, Servable } from "./engine.ts";
+import { PRIORITY_DEFAULT, PRIORITY_LEVELS } from "./infer-parameters.ts";
+import { OrderedStream, type StreamWindow } from "./ordered-stream.ts";
+import { predictionsFrom } from "./predictions.ts";
+import { tensorsFromRows } from "./rows.ts";
+import { quote, quoteAll, Violations } from "./violations.ts";
+
+export interface PredictOptions {
+  readonly streamWindow: StreamWindow;
+  readonly clock: Clock;
+  /** For errors inside a stream that nobody foresaw; they are answered as INTERNAL. */
+  readonly onUnforeseen: (error: unknown, context: CallContext) => void;
+}
+
+/** As the proto says. */
+const ROWS_MAX = 1024;
+const ID_CHARACTERS_MAX = 256;
+
+/** What a parsed JSON value costs in memory, roughly; bounds the bytes of a stream. */
+const VALUE_BYTES = 32;
+
+type Response = MessageInitShape<typeof PredictResponseSchema>;
+type StreamResponse = MessageInitShape<typeof StreamPredictResponseSchema>;
+
+/** The service's handlers. */
+export function predictBinding(engine: Engine, options: PredictOptions): ServiceBinding {
+  return bindService(InferenceService, {
+    predict: (request, context) => predict(engine, options, request, context),
+    streamPredict: (requests, context) => streamPredict(engine, options, requests, context),
+  });
+}
+
+async function predict(
+  engine: Engine,
+  { clock }: PredictOptions,
+  request: PredictRequest,
+  context: Pick<CallContext, "principal" | "header" | "deadlineMs" | "signal" | "trace">,
+): Promise<Response> {
+  const startMs = clock.monotonicMs();
+  const violations = new Violations();
+  checkRequest(request, violations);
+  const ref = deploymentRef(
+    { principal: context.principal, workspace: workspaceOf(context) },
+    request.deployment,
+    request.version > 0n ? request.version.toString() : "",
+    "deployment",
+  );
+  const servable = engine.route(ref, request.routingKey === "" ? undefined : request.routingKey);
+  const shown = shownOutputs(request, servable, violations);
+  violations.throwIfAny(ErrorReason.INVALID_FIELD);
+  const { tensors, rows } = tensorsFromRows(request.rows, servable, violations);
+  violations.throwIfAny(ErrorReason.TENSOR_MISMATCH);
+  const id = request.id === "" ? randomUUID() : request.id;
+  const result = await engine.infer({
+    id,
+    servable,
+    inputs: tensors,
+    outputs: wantedOutputs(servable, shown),
+    rows,
+    priority: request.priority === 0 ? PRIORITY_DEFAULT : request.priority,
+    deadlineMs: context.deadlineMs,
+    signal: context.signal,
+    trace: context.trace,
+  });
+  return {
+    id,
+    modelVersion: servable.modelVersion,
+    predictions: predictionsFrom(result.outputs, {
+      rows: request.rows.length,
+      batched: servable.batched,
+      classLabels: servable.classLabels,
+      shown,
+    }),
+    timing: {
+      queue: durationOf(result.queueMs),
+      compute: durationOf(result.computeMs),
+      total: durationOf(clock.monotonicMs() - startMs),
+      batchRows: result.batchRows,
+    },
+  };
+}
+
+function checkRequest(request: PredictRequest, violations: Violations): void {
+  if (request.id.length > ID_CHARACTERS_MAX) {
+    violations.add(
+      "id",
+      `id has ${request.id.length} characters; at most ${ID_CHARACTERS_MAX} are allowed`,
+    );
+  }
+  if (request.version < 0n) {
+    violations.add(
+      "version",
+      `version is ${request.version}; expected a version number, or 0 to let the weights choose`,
+    );
+  }
+  if (request.priority > PRIORITY_LEVELS) {
+    violations.add(
+      "priority",
+      `priority is ${request.priority}; ` +
+        `expected 1 (first) to ${PRIORITY_LEVELS}, or 0 for the default`,
+    );
+  }
+  if (request.rows.length === 0 || request.rows.length > ROWS_MAX) {
+    violations.add("rows", `${request.rows.length} rows came; expected 1 to ${ROWS_MAX}`);
+  }
+}
+
+/** Names of the outputs that the answer shows. */
+function shownOutputs(
+  request: PredictRequest,
+  { signature }: Servable,
+  violations: Violations,
+): ReadonlySet<string> {
+  const known = signature.outputs.map(({ name }) => name);
+  for (const [index, name] of request.outputs.entries()) {
+    if (!known.includes(name)) {
+      violations.add(
+        `outputs[${index}]`,
+        `output ${quote(name)} is not one of the model, which gives ${quoteAll(known)}`,
+      );
+    }
+  }
+  return new Set(request.outputs.length === 0 ? known : request.outputs);
+}
+
+/** Classes may come from an output that is not shown. */
+function wantedOutputs(servable: Servable, shown: ReadonlySet<string>): number[] {
+  return servable.signature.outputs
+    .map((_, index) => index)
+    .filter(
+      (index) =>
+        servable.classLabels.length > 0 || shown.has(servable.signature.outputs[index]!.name),
+    );
+}
+
+type Message = StreamPredictRequest | Undecodable;
+
+function streamPredict(
+  engine: Engine,
+  options: PredictOptions,
+  requests: AsyncIterable<Message>,
+  context: CallContext,
+): AsyncIterable<StreamResponse> {
+  const { principal, deadlineMs, trace } = context;
+  const header = (name: string): string | undefined => context.header(name);
+  return new OrderedStream<Message, StreamResponse>(
+    requests,
+    {
+      requestBytes: (message) =>
+        VALUE_BYTES * (message instanceof Undecodable ? 1 : valuesOf(message.request?.rows ?? [])),
+      answerBytes: ({ result }) =>
+        result?.case !== "response"
+          ? VALUE_BYTES
+          : VALUE_BYTES * valuesOf((result.value.predictions ?? []).map((p) => p.outputs ?? null)),
+      run: async (message, signal) => {
+        if (message instanceof Undecodable) {
+          throw message.error;
+        }
+        if (message.request === undefined) {
+          throw new InvalidArgument("The message has no request; set its field `request`.", {
+            reason: ErrorReason.INVALID_FIELD,
+          });
+        }
+        const call = { principal, header, deadlineMs, trace, signal };
+        const value = await predict(engine, options, message.request, call);
+        return { result: { case: "response", value }, id: value.id ?? "" };
+      },
+      failed: (message, error) => {
+        if (!(error instanceof DomainError)) {
+          options.onUnforeseen(error, context);
+        }
+        const id = message instanceof Undecodable ? "" : (message.request?.id ?? "");
+        return { result: { case: "error", value: toStatus(error) }, id };
+      },
+    },
+    { window: options.streamWindow, signal: context.signal },
+  );
+}
+
+/** How many values a JSON value is made of. */
+function valuesOf(value: JsonValue): number {
+  if (typeof value !== "object" || value === null) {
+    return 1;
+  }
+  let count = 1;
+  for (const inner of Array.isArray(value) ? value : Object.values(value)) {
+    count += valuesOf(inner);
+  }
+  return count;
+}

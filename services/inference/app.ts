@@ -44,6 +44,7 @@ export function createInference(deps: InferenceDeps): InferenceModule {
     serverVersion: version,
     streamRequestsMax: config.streamRequestsMax,
     streamBytesMax: config.streamBytesMax,
+    streamsBytesMax: config.streamsBytesMax,
     requestRowsMax: config.requestRowsMax,
     clock,
     onUnforeseen: (error, context) =>

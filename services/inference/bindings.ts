@@ -10,6 +10,8 @@ import { predictBinding } from "./predict.ts";
 export const STREAM_REQUESTS_MAX = 256;
 /** Bytes of them, so that a stream of large messages is bounded too. */
 export const STREAM_BYTES_MAX = 64 * 1024 * 1024;
+/** Bytes of all streams: what clients that do not read their answers can make the server hold. */
+export const STREAMS_BYTES_MAX = 512 * 1024 * 1024;
 /** Rows of one request; more belong in several, or one answer blocks the model for long. */
 export const REQUEST_ROWS_MAX = 65_536;
 
@@ -18,6 +20,7 @@ export interface InferenceBindingOptions {
   readonly serverVersion: string;
   readonly streamRequestsMax?: number;
   readonly streamBytesMax?: number;
+  readonly streamsBytesMax?: number;
   readonly requestRowsMax?: number;
   readonly clock?: Clock;
   /**
@@ -38,6 +41,7 @@ export function inferenceBindings(
     streamWindow: {
       requestsMax: options.streamRequestsMax ?? STREAM_REQUESTS_MAX,
       bytesMax: options.streamBytesMax ?? STREAM_BYTES_MAX,
+      shared: { bytes: 0, max: options.streamsBytesMax ?? STREAMS_BYTES_MAX },
     },
   };
   return [

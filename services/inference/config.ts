@@ -2,7 +2,7 @@
 
 import { type ConfigOf, type Env, parseSettings } from "../common/config.ts";
 import { bytes, integer } from "../common/setting.ts";
-import { REQUEST_ROWS_MAX, STREAM_BYTES_MAX, STREAM_REQUESTS_MAX } from "./bindings.ts";
+import { REQUEST_ROWS_MAX, STREAM_BYTES_MAX, STREAM_REQUESTS_MAX, STREAMS_BYTES_MAX } from "./bindings.ts";
 import { engineSettings } from "./engine-settings.ts";
 
 export const inferenceSettings = {
@@ -20,6 +20,12 @@ export const inferenceSettings = {
     min: "1MiB",
     max: "4GiB",
     about: "Bytes of one stream's requests in flight.",
+  }),
+  streamsBytesMax: bytes({
+    env: "PLINTH_INFERENCE_STREAMS_BYTES",
+    default: `${STREAMS_BYTES_MAX / 2 ** 20}MiB`,
+    min: "1MiB",
+    about: "Bytes of the requests in flight of all streams; above it each stream has one at a time.",
   }),
   requestRowsMax: integer({
     env: "PLINTH_INFERENCE_REQUEST_ROWS",

@@ -99,3 +99,27 @@ function writeSmall(
 export function viewOf(data: Uint8Array): DataView {
   return new DataView(data.buffer, data.byteOffset, data.length);
 }
+
+/** How a float type rounds, and how many significant digits tell any two of its values apart. */
+const NARROW: Readonly<Partial<Record<Datatype, { round(x: number): number; digits: number }>>> = {
+  FP16: { round: Math.f16round, digits: 5 },
+  FP32: { round: Math.fround, digits: 9 },
+};
+
+/**
+ * The number with the fewest digits that means the same value of its type: 6.7218122, not the
+ * 6.7218122482299805 that a float32 is when it is written as a double.
+ */
+export function shortestNumber(value: number, datatype: Datatype): number {
+  const type = NARROW[datatype];
+  if (type === undefined || Number.isInteger(value) || !Number.isFinite(value)) {
+    return value;
+  }
+  for (let digits = type.digits - 3; digits < type.digits; digits++) {
+    const shorter = Number(value.toPrecision(digits));
+    if (type.round(shorter) === value) {
+      return shorter;
+    }
+  }
+  return Number(value.toPrecision(type.digits));
+}

@@ -306,11 +306,11 @@ function setUp(workspace = "default") {
     clock,
     onUnforeseen: (error) => unforeseen.push(error),
   });
-  const modelInfer = handlers["modelInfer"] as (
+  const modelInfer = handlers.modelInfer as (
     request: WireInferRequest,
     context: CallContext,
   ) => Promise<InferAnswer>;
-  const modelStreamInfer = handlers["modelStreamInfer"] as (
+  const modelStreamInfer = handlers.modelStreamInfer as (
     requests: AsyncIterable<WireInferRequest | Undecodable>,
     context: CallContext,
   ) => AsyncIterable<InferAnswer | InferFailure>;

@@ -20,6 +20,17 @@ export interface StreamWindow {
   readonly requestsMax: number;
   /** Their bytes; a single request may exceed it when it is alone. */
   readonly bytesMax: number;
+  /** What all streams together keep alive. Absent: each has but its own limit. */
+  readonly shared?: SharedBytes;
+}
+
+/**
+ * The bytes that many streams keep alive together. While there are too many, each stream may still
+ * have one request at a time, so that none stands still because of others that are not read.
+ */
+export interface SharedBytes {
+  bytes: number;
+  readonly max: number;
 }
 
 interface Slot<Request, Answer> {
@@ -109,6 +120,13 @@ export class OrderedStream<Request, Answer> implements AsyncIterableIterator<Ans
 
   readonly #onParentAbort = (): void => this.#close(this.#parent.reason);
 
+  #keep(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#window.shared !== undefined) {
+      this.#window.shared.bytes += bytes;
+    }
+  }
+
   /** Reads on while there is room. One read is under way at a time, to keep the order. */
   #read(): void {
     if (this.#reading || this.#ended || this.#closed || this.#full()) {
@@ -119,9 +137,11 @@ export class OrderedStream<Request, Answer> implements AsyncIterableIterator<Ans
   }
 
   #full(): boolean {
+    const { requestsMax, bytesMax, shared } = this.#window;
     return (
-      this.#size >= this.#window.requestsMax ||
-      (this.#size > 0 && this.#bytes >= this.#window.bytesMax)
+      this.#size >= requestsMax ||
+      (this.#size > 0 &&
+        (this.#bytes >= bytesMax || (shared !== undefined && shared.bytes >= shared.max)))
     );
   }
 
@@ -158,7 +178,7 @@ export class OrderedStream<Request, Answer> implements AsyncIterableIterator<Ans
     };
     this.#ring[(this.#head + this.#size) % this.#ring.length] = slot;
     this.#size += 1;
-    this.#bytes += slot.bytes;
+    this.#keep(slot.bytes);
     try {
       this.#work.run(request, this.#abort.signal).then(
         (answer) => this.#settle(slot, "done", answer, undefined),
@@ -183,9 +203,9 @@ export class OrderedStream<Request, Answer> implements AsyncIterableIterator<Ans
     slot.error = error;
     if (state === "done") {
       slot.request = undefined;
-      this.#bytes -= slot.bytes;
-      slot.bytes = this.#work.answerBytes(answer as Answer);
-      this.#bytes += slot.bytes;
+      const answerBytes = this.#work.answerBytes(answer as Answer);
+      this.#keep(answerBytes - slot.bytes);
+      slot.bytes = answerBytes;
     }
     if (this.#waiter !== undefined && this.#ring[this.#head] === slot) {
       this.#wake();
@@ -238,7 +258,7 @@ export class OrderedStream<Request, Answer> implements AsyncIterableIterator<Ans
     this.#ring[this.#head] = undefined;
     this.#head = (this.#head + 1) % this.#ring.length;
     this.#size -= 1;
-    this.#bytes -= slot.bytes;
+    this.#keep(-slot.bytes);
     this.#read();
     return answer;
   }
@@ -262,7 +282,7 @@ export class OrderedStream<Request, Answer> implements AsyncIterableIterator<Ans
     this.#error = reason === undefined ? undefined : { thrown: reason };
     this.#ring.fill(undefined);
     this.#size = 0;
-    this.#bytes = 0;
+    this.#keep(-this.#bytes);
     this.#parent.removeEventListener("abort", this.#onParentAbort);
     this.#abort.abort(reason);
     // The source may wait for a message that never comes; nobody waits for its end.

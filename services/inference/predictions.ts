@@ -5,7 +5,7 @@ import type { JsonObject, JsonValue, MessageInitShape } from "@bufbuild/protobuf
 import type { PredictionSchema } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { elementCount } from "./check-shape.ts";
 import { type Element, elementToJson } from "./json-values.ts";
-import { readNumber, viewOf } from "./numbers.ts";
+import { readNumber, shortestNumber, viewOf } from "./numbers.ts";
 import type { Tensor } from "./tensor.ts";
 
 type Prediction = MessageInitShape<typeof PredictionSchema>;
@@ -63,7 +63,11 @@ function rowReader(tensor: Tensor, batched: boolean): RowReader {
     return { tensor, shape, perRow, element: (index) => data[index] === 1 };
   }
   const view = viewOf(data);
-  return { tensor, shape, perRow, element: (index) => readNumber(view, datatype, index) };
+  const element = (index: number): Element => {
+    const value = readNumber(view, datatype, index);
+    return typeof value === "number" ? shortestNumber(value, datatype) : value;
+  };
+  return { tensor, shape, perRow, element };
 }
 
 function rowOutputs(

@@ -4,9 +4,10 @@
 
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
+import type { Context } from "@opentelemetry/api";
 import type { DomainError } from "../errors/domain-error.ts";
 import { fromStatus } from "../errors/status.ts";
-import { injectTrace } from "../telemetry/propagation.ts";
+import { extractTrace, injectTrace } from "../telemetry/propagation.ts";
 import { beginClientCall, type ClientCall } from "../telemetry/rpc-observer.ts";
 import type { CallOptions, Client } from "./context.ts";
 import { clientCodec } from "./message-codec.ts";
@@ -96,7 +97,7 @@ function clientMethod(method: DescMethod, channel: Channel): unknown {
   const path = `/${method.parent.typeName}/${method.name}`;
   const codec = clientCodec(method);
   const start = (options: CallOptions) => {
-    const observed = beginClientCall(path, options.parent?.trace);
+    const observed = beginClientCall(path, traceOf(options));
     return {
       client: channel.connect(),
       observed,
@@ -232,22 +233,24 @@ async function send(
   call: grpc.ClientWritableStream<unknown>,
 ): Promise<void> {
   let over = false;
-  const closed = new Promise<void>((resolve) => {
-    const end = (): void => {
-      over = true;
-      resolve();
-    };
-    call.once("close", end);
-    call.once("status", end);
-    call.once("error", end);
-  });
+  let wake = (): void => undefined;
+  const end = (): void => {
+    over = true;
+    wake();
+  };
+  call.once("close", end);
+  call.once("status", end);
+  call.once("error", end);
+  call.on("drain", () => wake());
   try {
     for await (const request of requests) {
       if (over) {
         return;
       }
       if (!call.write(request)) {
-        await Promise.race([new Promise<void>((resolve) => call.once("drain", resolve)), closed]);
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
       }
     }
     call.end();
@@ -288,6 +291,11 @@ function metadataOf(channel: Channel, options: CallOptions, observed: ClientCall
 function signalOf(options: CallOptions): AbortSignal | undefined {
   const signals = [options.signal, options.parent?.signal].filter((s) => s !== undefined);
   return signals.length > 1 ? AbortSignal.any(signals) : signals[0];
+}
+
+/** Of the call's parent, else as headers that are passed on say it. */
+function traceOf({ parent, headers }: CallOptions): Context {
+  return parent?.trace ?? extractTrace((name) => headers?.[name]);
 }
 
 /** The sooner of the parent's deadline and the call's own time. */

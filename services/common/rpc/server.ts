@@ -97,7 +97,11 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const services = options.bindings.map((binding) => binding.service);
   const { binding: health, control } = healthBinding(services.map((s) => s.typeName));
   const methods = new Map<string, MethodServer>();
-  for (const binding of [...options.bindings, health, ...reflectionBindings(services)]) {
+  for (const binding of [
+    ...options.bindings,
+    health,
+    ...reflectionBindings([...services, health.service]),
+  ]) {
     for (const method of binding.service.methods) {
       const path = `/${binding.service.typeName}/${method.name}`;
       const unary = method.methodKind === "unary";

@@ -1,0 +1,160 @@
+import { execFileSync } from "node:child_process";
+import type { Command } from "commander";
+import { describe, expect, it } from "vitest";
+import { ExitCode, exitCodeHelp } from "./exit-codes.ts";
+import { buildProgram } from "./program.ts";
+import { plinth } from "./testing.ts";
+
+function leaves(command: Command, path: readonly string[] = []): [string[], Command][] {
+  return command.commands.flatMap((child) =>
+    child.commands.length > 0
+      ? leaves(child, [...path, child.name()])
+      : [[[...path, child.name()], child] as [string[], Command]],
+  );
+}
+
+function tree(): Command {
+  const signal = new AbortController().signal;
+  return buildProgram({ signal, args: [], exitCode: ExitCode.ok });
+}
+
+describe("program", () => {
+  it("has the commands of the issue", () => {
+    expect(leaves(tree()).map(([path]) => path.join(" "))).toEqual([
+      "up",
+      "serve",
+      "models push",
+      "models list",
+      "models versions",
+      "models show",
+      "models download",
+      "models approve",
+      "models reject",
+      "models alias",
+      "models archive",
+      "models restore",
+      "models delete",
+      "deployments create",
+      "deployments update",
+      "deployments rollback",
+      "deployments delete",
+      "deployments list",
+      "deployments show",
+      "predict",
+      "keys create",
+      "keys list",
+      "keys revoke",
+      "status",
+    ]);
+  });
+
+  it("explains every option and gives examples for every command", () => {
+    for (const [path, command] of leaves(tree())) {
+      let text = "";
+      command.configureOutput({ writeOut: (part) => (text += part) });
+      command.outputHelp();
+      const [, given] = text.split("Examples:");
+      expect(given, path.join(" ")).toContain(`plinth ${path.join(" ")}`);
+      expect(command.description(), path.join(" ")).not.toBe("");
+      for (const option of command.options) {
+        expect(option.description, `${path.join(" ")} ${option.flags}`).not.toBe("");
+      }
+    }
+  });
+
+  it("documents the exit codes in --help", async () => {
+    const { code, stdout } = await plinth(["--help"]);
+    expect(code).toBe(0);
+    for (const [exitCode, what] of exitCodeHelp) {
+      expect(stdout).toContain(`  ${String(exitCode).padEnd(5)}${what}`);
+    }
+  });
+
+  it("prints the version for --version and -V", async () => {
+    const [long, short] = await Promise.all([plinth(["--version"]), plinth(["-V"])]);
+    expect(long).toEqual({ code: 0, stdout: "0.1.0\n", stderr: "" });
+    expect(short).toEqual(long);
+  });
+
+  it.each([
+    { words: ["frob"], says: "unknown command 'frob'" },
+    { words: ["models", "list", "--frob"], says: "unknown option '--frob'" },
+    { words: ["models", "show"], says: "missing required argument" },
+    { words: ["models", "show", "a/b/c"], says: "A version is named model/3" },
+    { words: ["models", "list", "--limit", "0"], says: "whole number from 1" },
+    { words: ["models", "approve", "churn"], says: "Say which version" },
+    { words: ["keys", "create"], says: "required option '--role" },
+    { words: ["keys", "create", "--role", "king"], says: "A role is one of viewer" },
+    { words: ["predict", "d"], says: "Give the input as --row" },
+    { words: ["predict", "d", "--row", "{"], says: "--row 1 is not JSON" },
+    { words: ["predict", "d", "--on-error", "cry", "--row", "{}"], says: "Allowed choices" },
+    { words: ["status", "--address", "nowhere"], says: "must look like 127.0.0.1:50051" },
+    { words: ["status", "--timeout", "soon"], says: "Expected a duration" },
+    { words: ["status", "--workspace", "A B"], says: "A workspace is named" },
+    { words: ["deployments", "create", "d"], says: "Say which version serves" },
+    { words: ["deployments", "create", "d", "--model", "m=x"], says: "--model must look like" },
+    { words: ["serve", "nothing"], says: "Allowed choices are registry, inference, gateway" },
+  ])("answers 2 and the reason to plinth $words", async ({ words, says }) => {
+    const { code, stdout, stderr } = await plinth(words);
+    expect(stderr).toContain(says);
+    expect(stderr).not.toMatch(/\n {4}at /);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+  });
+
+  it("answers 5 and what to do when nothing listens", async () => {
+    const { code, stdout, stderr } = await plinth(["models", "list"]);
+    expect(stderr).toContain("127.0.0.1:1 cannot be reached (nothing listens there).");
+    expect(stderr).toContain('Start a server with "plinth up"');
+    expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+  });
+
+  it("tells errors as JSON on stderr with --json", async () => {
+    const { code, stdout, stderr } = await plinth(["models", "list", "--json"]);
+    expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+    expect(JSON.parse(stderr)).toMatchObject({
+      error: { exitCode: 5, kind: "Unavailable", reason: "DEPENDENCY_UNAVAILABLE" },
+    });
+  });
+
+  it("says on stdout that a server is not reachable when status is asked for JSON", async () => {
+    const { code, stdout } = await plinth(["status", "--json"]);
+    expect(code).toBe(5);
+    expect(JSON.parse(stdout)).toEqual({
+      address: "127.0.0.1:1",
+      reachable: false,
+      serving: false,
+    });
+  });
+
+  it("shows a stack trace only when PLINTH_DEBUG asks for it", async () => {
+    const { stderr } = await plinth(["models", "list"], { env: { PLINTH_DEBUG: "1" } });
+    expect(stderr).toMatch(/\n {4}at /);
+  });
+
+  const old = oldNode();
+  it.skipIf(old === undefined)("starts itself again under Node 24 from an older one", async () => {
+    const words = ["models", "list"];
+    const { code, stderr } = await plinth(words, { node: old!, cwd: "/" });
+    expect(code).toBe(5);
+    expect(stderr).toContain("127.0.0.1:1 cannot be reached");
+  });
+});
+
+/** A Node older than 24 on this machine's PATH, outside node_modules. */
+function oldNode(): string | undefined {
+  const folders = (process.env.PATH ?? "").split(":").filter((f) => !f.includes("node_modules"));
+  for (const folder of folders) {
+    try {
+      const text = execFileSync(`${folder}/node`, ["--version"], {
+        encoding: "utf8",
+        stdio: "pipe",
+      });
+      if (Number(/^v(\d+)/.exec(text)?.[1]) < 24) {
+        return `${folder}/node`;
+      }
+    } catch {
+      // No Node in this folder.
+    }
+  }
+  return undefined;
+}

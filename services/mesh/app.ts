@@ -1,0 +1,162 @@
+// Starts any set of services in one process, on one gRPC port: all of them on a laptop, one of them
+// in a container. Services call each other by gRPC here as they do across machines.
+
+import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { readEnv } from "../common/config.ts";
+import { InvalidArgument } from "../common/errors/domain-error.ts";
+import type { ServiceModule } from "../common/lifecycle.ts";
+import { openPlatform, type Platform, type ServedModules } from "../common/platform.ts";
+import { Channel } from "../common/rpc/client.ts";
+import { createLogger, type Logger } from "../common/telemetry/log.ts";
+import { createServerObserver } from "../common/telemetry/rpc-observer.ts";
+import { startTelemetry } from "../common/telemetry/start.ts";
+import { PLINTH_VERSION } from "../common/version.ts";
+import { type Gateway, startGateway } from "../gateway/app.ts";
+import { createInference } from "../inference/app.ts";
+import { createRegistry } from "../registry/app.ts";
+import type { MeshConfig } from "./config.ts";
+import { UpstreamHealth } from "./upstream-health.ts";
+
+/** The services a mesh can run. */
+export const SERVICES = ["registry", "inference", "gateway"] as const;
+
+export type ServiceName = (typeof SERVICES)[number];
+
+export interface Mesh extends AsyncDisposable {
+  readonly platform: Platform;
+  readonly log: Logger;
+  /** "127.0.0.1:50051"; undefined where only a gateway runs. */
+  readonly grpcAddress: string | undefined;
+  /** "127.0.0.1:8080"; undefined where no gateway runs. */
+  readonly webAddress: string | undefined;
+  /** Whether every service can do its work. */
+  ready(): boolean;
+  /** The orderly half of stopping: takes no new work, finishes what is under way. */
+  drain(): Promise<void>;
+}
+
+/**
+ * Starts the services; resolves when they listen, which may be before they are ready.
+ * @throws FailedPrecondition when a listener is reachable from outside and no key exists;
+ *   InvalidArgument when the address of a service that is elsewhere is not set.
+ */
+export async function startMesh(
+  config: MeshConfig,
+  services: readonly ServiceName[] = SERVICES,
+): Promise<Mesh> {
+  await using stack = new AsyncDisposableStack();
+  const name = services.length === 1 ? `plinth-${services[0]}` : "plinth";
+  const log = createLogger({ service: name, level: config.log.level });
+  const telemetry = stack.use(
+    await startTelemetry({
+      serviceName: name,
+      serviceVersion: PLINTH_VERSION,
+      env: readEnv(),
+      log,
+    }),
+  );
+  const observer = createServerObserver(log);
+  const platform = stack.use(
+    await openPlatform({
+      config: config.platform,
+      observer,
+      otherHosts: services.includes("gateway") ? [config.gateway.listen.host] : [],
+    }),
+  );
+  const addresses = new Addresses(config, services);
+  const modules = await createModules({ config, services, platform, addresses, log, stack });
+  let served: ServedModules | undefined;
+  if (modules.length > 0) {
+    served = stack.use(await platform.serve(modules, (address) => addresses.setOwn(address)));
+  }
+  let gateway: Gateway | undefined;
+  if (services.includes("gateway")) {
+    const registry = stack.use(new Channel({ address: addresses.of("registry") }));
+    const inference = stack.use(new Channel({ address: addresses.of("inference") }));
+    const upstream =
+      served === undefined ? stack.use(new UpstreamHealth({ registry, inference })) : undefined;
+    gateway = stack.use(
+      await startGateway({
+        config: config.gateway,
+        channels: { registry, inference },
+        metricsText: () => telemetry.metricsText(),
+        ready: () => served?.state() ?? upstream?.state() ?? false,
+        anyKey: await platform.keys.any(),
+        observer,
+      }),
+    );
+  }
+  const owned = stack.move();
+  return {
+    platform,
+    log,
+    grpcAddress: served?.server.address,
+    webAddress: gateway?.address,
+    ready: () => served?.ready() ?? true,
+    async drain() {
+      await gateway?.drain();
+      await served?.drain();
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** Where services are: in this process once it listens, else where the configuration says. */
+class Addresses {
+  readonly #config: MeshConfig;
+  readonly #own: readonly ServiceName[];
+  #ownAddress: string | undefined;
+
+  constructor(config: MeshConfig, own: readonly ServiceName[]) {
+    this.#config = config;
+    this.#own = own;
+  }
+
+  setOwn(address: string): void {
+    this.#ownAddress = address;
+  }
+
+  /** @throws InvalidArgument at once when the service is elsewhere and its address is not set. */
+  of(service: "registry" | "inference"): () => string {
+    if (this.#own.includes(service)) {
+      return () => this.#ownAddress ?? "";
+    }
+    const address =
+      service === "registry" ? this.#config.registryAddress : this.#config.inferenceAddress;
+    if (address === undefined) {
+      const setting = `PLINTH_${service.toUpperCase()}_ADDRESS`;
+      throw new InvalidArgument(
+        `${setting} is not set, and the ${service} is not in this process. Set it to host:port.`,
+        { reason: ErrorReason.INVALID_FIELD },
+      );
+    }
+    return () => address;
+  }
+}
+
+async function createModules(options: {
+  readonly config: MeshConfig;
+  readonly services: readonly ServiceName[];
+  readonly platform: Platform;
+  readonly addresses: Addresses;
+  readonly log: Logger;
+  readonly stack: AsyncDisposableStack;
+}): Promise<ServiceModule[]> {
+  const { config, services, platform, addresses, log, stack } = options;
+  const { documents, blobs, clock, keys } = platform;
+  const modules: ServiceModule[] = [];
+  if (services.includes("registry")) {
+    const deps = { config: config.registry, documents, blobs, clock, keys, log };
+    modules.push(await createRegistry(deps));
+  }
+  if (services.includes("inference")) {
+    const registry = stack.use(
+      new Channel({ address: addresses.of("registry"), token: platform.serviceToken }),
+    );
+    const version = PLINTH_VERSION;
+    modules.push(
+      createInference({ config: config.inference, registry, blobs, clock, log, version }),
+    );
+  }
+  return modules;
+}

@@ -1,0 +1,43 @@
+// The settings of a mesh: those of the process and of every service it may run, checked together.
+
+import { type ConfigOf, type Env, parseSettings } from "../common/config.ts";
+import { platformSettings } from "../common/platform.ts";
+import { text } from "../common/setting.ts";
+import { logSettings } from "../common/telemetry/log.ts";
+import { telemetrySettings } from "../common/telemetry/settings.ts";
+import { gatewaySettings } from "../gateway/config.ts";
+import { inferenceSettings } from "../inference/config.ts";
+import { registrySettings } from "../registry/config.ts";
+
+export const meshSettings = {
+  platform: platformSettings,
+  registry: registrySettings,
+  inference: inferenceSettings,
+  gateway: gatewaySettings,
+  telemetry: telemetrySettings,
+  log: logSettings,
+  registryAddress: text({
+    env: "PLINTH_REGISTRY_ADDRESS",
+    about: "gRPC address of the registry, where it is not part of this process.",
+  }),
+  inferenceAddress: text({
+    env: "PLINTH_INFERENCE_ADDRESS",
+    about: "gRPC address of the inference servers, where they are not part of this process.",
+  }),
+};
+
+/** Variables that the CLI and the tests read from the same environment. */
+const OF_THE_COMMAND_LINE = [
+  "PLINTH_ADDRESS",
+  "PLINTH_API_KEY",
+  "PLINTH_DEBUG",
+  "PLINTH_WORKSPACE",
+  "PLINTH_WIRE_",
+];
+
+export type MeshConfig = ConfigOf<typeof meshSettings>;
+
+/** The configuration in an environment. @throws InvalidArgument with every fault. */
+export function parseMeshConfig(env: Env): MeshConfig {
+  return parseSettings(env, meshSettings, { elsewhere: OF_THE_COMMAND_LINE });
+}

@@ -1,0 +1,147 @@
+// What the house style asks of every file and a machine can check. A rule that is in the way is changed
+// here, with its reason, not worked around.
+
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { type SourceFile, sourceFiles, trackedFiles } from "./source.ts";
+
+const files = sourceFiles();
+const production = files.filter(
+  ({ path }) => path.startsWith("services/") && !/\.test\.ts$|testing|contract|test-/.test(path),
+);
+
+/** One home per dependency. The first part of a path that may import it. */
+const HOMES: Readonly<Record<string, readonly string[]>> = {
+  mongodb: ["services/common/documents/"],
+  "node:sqlite": ["services/common/documents/"],
+  "onnxruntime-node": ["services/inference/", "services/registry/sandbox-"],
+  "@grpc/grpc-js": ["services/common/rpc/"],
+  "@connectrpc/connect": ["services/gateway/"],
+  "@connectrpc/connect-node": ["services/gateway/"],
+  "@opentelemetry/sdk-trace": ["services/common/telemetry/"],
+  "@opentelemetry/sdk-metrics": ["services/common/telemetry/"],
+  "@opentelemetry/resources": ["services/common/telemetry/"],
+  commander: ["services/cli/"],
+  "cli-progress": ["services/cli/"],
+};
+
+/** Which folders of services may import which others. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  common: [],
+  registry: ["common"],
+  inference: ["common"],
+  gateway: ["common"],
+  mesh: ["common", "registry", "inference", "gateway"],
+  cli: ["common", "mesh"],
+};
+
+function offenders(
+  among: readonly SourceFile[],
+  breach: (file: SourceFile) => string | undefined,
+): string[] {
+  return among.flatMap((file) => {
+    const what = breach(file);
+    return what === undefined ? [] : [`${file.path}: ${what}`];
+  });
+}
+
+describe("tidy", () => {
+  it("has files of at most 400 lines", () => {
+    const long = offenders(files, ({ lines }) =>
+      lines.length > 401 ? `${lines.length} lines` : undefined,
+    );
+    expect(long).toEqual([]);
+  });
+
+  it("begins every file with a comment that says why it exists", () => {
+    const bare = offenders(production, ({ lines }) =>
+      /^\/[/*]/.test(lines[0] ?? "") ? undefined : "no header comment",
+    );
+    expect(bare).toEqual([]);
+  });
+
+  it("keeps each dependency in its home", () => {
+    const strays = offenders(production, ({ path, imports }) => {
+      const away = imports.filter(
+        (name) => HOMES[name] && !HOMES[name].some((home) => path.startsWith(home)),
+      );
+      return away.length > 0 ? away.join(", ") : undefined;
+    });
+    expect(strays).toEqual([]);
+  });
+
+  it("imports services in one direction only", () => {
+    const strays = offenders(production, ({ path, localImports }) => {
+      const from = path.split("/")[1] ?? "";
+      const to = localImports
+        .filter((target) => target.startsWith("services/"))
+        .map((target) => target.split("/")[1] ?? "")
+        .filter((service) => service !== from && !MAY_IMPORT[from]?.includes(service));
+      return to.length > 0 ? `imports ${to.join(", ")}` : undefined;
+    });
+    expect(strays).toEqual([]);
+  });
+
+  it("has no import cycles", () => {
+    expect(cycles(files)).toEqual([]);
+  });
+
+  it("reads the environment in one place", () => {
+    const readers = offenders(production, ({ path, text }) =>
+      /process\.env\b/.test(text.replace(/^\s*(\/\/|\*).*$/gm, "")) &&
+      !ENVIRONMENT_READERS.includes(path)
+        ? "reads process.env"
+        : undefined,
+    );
+    expect(readers).toEqual([]);
+  });
+
+  it("leaves no marks, focused tests or silent skips", () => {
+    const mark = new RegExp(`\\b(TO${"DO"}|FIX${"ME"}|XX${"X"}|HA${"CK"})\\b`);
+    const marked = offenders(files, ({ text }) => {
+      // A skip for a dependency that is missing says so in its title, "no mongod here ...".
+      const found = mark.exec(text) ?? /\b(it|describe)\.(only|todo|skip\("(?!no ))/.exec(text);
+      return found === null ? undefined : found[0];
+    });
+    expect(marked).toEqual([]);
+  });
+
+  it("names no machine and no registry host", () => {
+    const hosts = new RegExp(
+      ["registry\\.npm" + "js", "pypi\\.o" + "rg", "proxy\\.golang", "repo1\\.mav" + "en"].join(
+        "|",
+      ),
+    );
+    const named = trackedFiles(/\.(ts|mjs|js|json|md|py|sh|yaml|yml|txt|go|proto)$/).filter(
+      (path) => hosts.test(readFileSync(path, "utf8")),
+    );
+    expect(named).toEqual([]);
+  });
+});
+
+/** config.ts is the reader; the CLI's program reads its own defaults through it. */
+const ENVIRONMENT_READERS: readonly string[] = ["services/common/config.ts"];
+
+function cycles(all: readonly SourceFile[]): string[] {
+  const edges = new Map(all.map(({ path, localImports }) => [path, localImports]));
+  const done = new Set<string>();
+  const found: string[] = [];
+  const visit = (path: string, trail: readonly string[]): void => {
+    const start = trail.indexOf(path);
+    if (start >= 0) {
+      found.push([...trail.slice(start), path].join(" -> "));
+      return;
+    }
+    if (done.has(path)) {
+      return;
+    }
+    for (const next of edges.get(path) ?? []) {
+      visit(next, [...trail, path]);
+    }
+    done.add(path);
+  };
+  for (const path of edges.keys()) {
+    visit(path, []);
+  }
+  return found;
+}

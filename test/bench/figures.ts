@@ -1,0 +1,91 @@
+// What one measurement says and how the measurements of all rounds become the rows of the table.
+
+/** Figures of one contender in one round. Absent: not of this kind of measurement. */
+export interface Figures {
+  /** Requests, messages or runs a second. */
+  readonly rate?: number;
+  readonly rowRate?: number;
+  readonly p50Ms?: number;
+  readonly p99Ms?: number;
+  readonly maxMs?: number;
+  readonly errors?: number;
+  readonly firstError?: string;
+  /** Processor time in cores: of the server (or raw) process, the load, and all else. */
+  readonly serverCores?: number;
+  readonly loadCores?: number;
+  readonly otherCores?: number;
+  /** The first values of the answer to the first request. */
+  readonly output?: readonly number[] | null;
+  /** Event loop delay of the serving thread. */
+  readonly loopDelayP99Ms?: number;
+  readonly residentMb?: number;
+}
+
+/** The figures of one round by contender. */
+export type Round = ReadonlyMap<string, Figures>;
+
+/** One thing to reach. */
+export interface Check {
+  /** Completes "Plinth's rate, ...": "of the bare echo server's". */
+  readonly what: string;
+  readonly unit: "x" | "ms" | "MB";
+  readonly target: number;
+  readonly bound: "at least" | "at most" | "under";
+  /** The measured value of one round; undefined where a contender is missing. */
+  readonly value: (round: Round) => number | undefined;
+}
+
+/** How a check came out. */
+export interface Verdict {
+  readonly check: Check;
+  /** Median over the rounds. Undefined: a contender is missing. */
+  readonly value: number | undefined;
+  readonly values: readonly number[];
+  readonly met: boolean | undefined;
+}
+
+/** Judges a check by the median of its value in each round. */
+export function judge(check: Check, rounds: readonly Round[]): Verdict {
+  const values = rounds.map(check.value).filter((v) => v !== undefined && !Number.isNaN(v));
+  if (values.length === 0) {
+    return { check, value: undefined, values: [], met: undefined };
+  }
+  const value = median(values as number[]);
+  const met =
+    check.bound === "at least"
+      ? value >= check.target
+      : check.bound === "under"
+        ? value < check.target
+        : value <= check.target;
+  return { check, value, values: values as number[], met };
+}
+
+/** The middle, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** A figure of one contender divided by that of another, in the same round. */
+export function ratio(
+  over: readonly [contender: string, figure: "rate" | "rowRate"],
+  under: readonly [contender: string, figure: "rate" | "rowRate"],
+): (round: Round) => number | undefined {
+  return (round) => {
+    const [a, b] = [round.get(over[0])?.[over[1]], round.get(under[0])?.[under[1]]];
+    return a === undefined || b === undefined ? undefined : a / b;
+  };
+}
+
+/** A figure of one contender less that of another, in the same round. */
+export function difference(
+  of: string,
+  less: string,
+  figure: "p50Ms" | "p99Ms",
+): (round: Round) => number | undefined {
+  return (round) => {
+    const [a, b] = [round.get(of)?.[figure], round.get(less)?.[figure]];
+    return a === undefined || b === undefined ? undefined : a - b;
+  };
+}

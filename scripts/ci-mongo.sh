@@ -3,7 +3,7 @@
 # it), and prints which one. What is there already is used: MONGODB_URI, a mongod or a ferretdb.
 # Otherwise FerretDB with its SQLite back end is built from the Go module of its release.
 #
-# No registry of Debian, PyPI, npm or Maven has a package that contains a mongod for Debian 12 (the
+# No package with a mongod for Debian 12 was found in the registries of Debian, PyPI, npm or Maven (the
 # packages of that kind download it from elsewhere), so a real one is used only where it is installed.
 set -eu
 

@@ -1,7 +1,7 @@
 // The project's own TypeScript files and what they import, read from the working tree.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 
 export interface SourceFile {
@@ -20,7 +20,8 @@ export function trackedFiles(pattern: RegExp): readonly string[] {
   const listed = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], {
     encoding: "utf8",
   });
-  return listed.split("\n").filter((path) => pattern.test(path));
+  // A file that was just removed is still listed.
+  return listed.split("\n").filter((path) => pattern.test(path) && existsSync(path));
 }
 
 /** Every TypeScript file of services and test. */

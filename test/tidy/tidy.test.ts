@@ -35,6 +35,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ["common", "mesh"],
 };
 
+interface Lock {
+  readonly packages: Readonly<
+    Record<string, { readonly optionalDependencies?: Readonly<Record<string, string>> }>
+  >;
+}
+
 function offenders(
   among: readonly SourceFile[],
   breach: (file: SourceFile) => string | undefined,
@@ -104,6 +110,14 @@ describe("tidy", () => {
       return found === null ? undefined : found[0];
     });
     expect(marked).toEqual([]);
+  });
+
+  it("has a lock file that every platform can install from", () => {
+    const lock = JSON.parse(readFileSync("package-lock.json", "utf8")) as Lock;
+    const missing = Object.values(lock.packages)
+      .flatMap(({ optionalDependencies }) => Object.keys(optionalDependencies ?? {}))
+      .filter((name) => lock.packages[`node_modules/${name}`] === undefined);
+    expect(missing, "run node scripts/complete-lock.mjs").toEqual([]);
   });
 
   it("names no machine and no registry host", () => {

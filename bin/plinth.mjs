@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// The `plinth` command. Plain JavaScript that an old Node can read: Plinth itself needs Node 24, which
-// its npm package `node` brings along, so this file starts itself again under that one when needed.
+// The `plinth` command. Plain JavaScript that an old Node can read: Plinth itself needs Node 24,
+// which its npm package `node` brings along, so this file starts itself again under that one when
+// needed.
 
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";

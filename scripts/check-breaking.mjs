@@ -1,5 +1,5 @@
-// `buf breaking` against the commit before this one: a change that breaks clients must be meant. A first
-// commit, or a shallow clone, has nothing to compare with.
+// `buf breaking` against the commit before this one: a change that breaks clients must be meant. A
+// first commit, or a shallow clone, has nothing to compare with.
 
 import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";

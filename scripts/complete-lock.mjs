@@ -1,6 +1,6 @@
-// Completes package-lock.json after `npm install`. npm leaves the platform packages of other systems out of
-// it where the registry in use does not carry them, and `npm ci` then fails for everyone. Run it after every
-// change of dependencies; the tidy test says when it was forgotten.
+// Completes package-lock.json after `npm install`. npm leaves the platform packages of other
+// systems out of it where the registry in use does not carry them, and `npm ci` then fails for
+// everyone. Run it after every change of dependencies; the tidy test says when it was forgotten.
 
 import { readFileSync, writeFileSync } from "node:fs";
 

@@ -1,5 +1,5 @@
-// What `npm start` and `npm test` run first, with whatever Node the machine has (20 or newer): installs
-// what is missing, then hands over to the Node 24 that the npm package `node` brings.
+// What `npm start` and `npm test` run first, with whatever Node the machine has (20 or newer):
+// installs what is missing, then hands over to the Node 24 that the npm package `node` brings.
 //
 //   node scripts/launch.mjs [--dev] <script> [arguments]
 

@@ -1,5 +1,5 @@
-// A reporter that ends a test run with one plain line, "N passed, N failed, N skipped", which a script can
-// read whatever the other reporters print.
+// A reporter that ends a test run with one plain line, "N passed, N failed, N skipped", which a
+// script can read whatever the other reporters print.
 
 import type { Reporter, TestModule } from "vitest/node";
 

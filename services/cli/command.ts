@@ -18,6 +18,7 @@ export interface Runtime {
 export interface GlobalOptions {
   readonly address?: string;
   readonly apiKey?: string;
+  readonly tlsCa?: string;
   readonly workspace?: string;
   readonly timeout?: number;
   readonly json?: boolean;

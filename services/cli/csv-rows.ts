@@ -78,7 +78,7 @@ function row(
 }
 
 /** The value a cell stands for. Integers beyond 2^53 stay text, as the protocol wants them. */
-export function cell(text: string): JsonValue {
+function cell(text: string): JsonValue {
   const trimmed = text.trim();
   if (trimmed === "") {
     return null;

@@ -232,7 +232,8 @@ function notServing(deployment: Deployment): CommandError {
     exitCode: ExitCode.failed,
     advice: [
       ...reasons,
-      `Undo with "plinth deployments rollback ${shortName(deployment.name)}", or deploy another version.`,
+      `Undo with "plinth deployments rollback ${shortName(deployment.name)}", ` +
+        "or deploy another version.",
     ],
   });
 }

@@ -10,7 +10,7 @@ import {
 } from "../../gen/plinth/registry/v1/deployment_pb.js";
 import { ListDeploymentsResponseSchema } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { formatDuration, formatTime, toneOfState } from "./format.ts";
-import { listAll, type Session } from "./session.ts";
+import { listAll, noteMore, type Session } from "./session.ts";
 import { factLines, tableLines } from "./table.ts";
 import { shadowText, trafficText } from "./traffic.ts";
 import { shortName } from "./version-reference.ts";
@@ -46,9 +46,7 @@ export async function listDeployments(
     ]),
     `No deployments in ${session.parent}. Make one with "plinth deployments create".`,
   );
-  if (more) {
-    output.note("There are more; raise --limit to see them.");
-  }
+  noteMore(session, more);
 }
 
 /** `plinth deployments show` */

@@ -1,5 +1,5 @@
-// How a failure is told: one block with what was wrong, each violation, and what to do; or one line of
-// JSON for programs. A stack trace only when PLINTH_DEBUG=1 asks for it.
+// How a failure is told: one block with what was wrong, each violation, and what to do; or one line
+// of JSON for programs. A stack trace only when PLINTH_DEBUG=1 asks for it.
 
 import type { DomainError } from "../common/errors/domain-error.ts";
 import { CommandError, ExitCode, exitCodeOf, Interrupted, UsageError } from "./exit-codes.ts";

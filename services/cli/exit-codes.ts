@@ -1,5 +1,5 @@
-// What the shell is told. Scripts branch on these numbers, so they are documented in `plinth --help`,
-// tested, and never change their meaning.
+// What the shell is told. Scripts branch on these numbers, so they are documented in `plinth
+// --help`, tested, and never change their meaning.
 
 import type { ErrorKind } from "../common/errors/domain-error.ts";
 

@@ -1,10 +1,13 @@
-// Rows from NDJSON (one object a line, any length of file) and from JSON (one document, held whole).
+// Rows from NDJSON (one object a line, any length of file) and from JSON (one document, held
+// whole).
 
 import type { JsonObject } from "@bufbuild/protobuf";
 import { CommandError, ExitCode } from "./exit-codes.ts";
 import type { Bytes, SourceRow } from "./row-source.ts";
 
-/** A line longer than this is no row: without a limit a file without line breaks would fill memory. */
+/**
+ * A line longer than this is no row: without a limit a file without line breaks would fill memory.
+ */
 const LINE_BYTES_MAX = 16 * 1024 * 1024;
 
 /** A JSON document is parsed as a whole, so its size is bounded; NDJSON has no limit. */
@@ -54,7 +57,8 @@ async function whole(bytes: Bytes): Promise<string> {
     size += chunk.length;
     if (size > DOCUMENT_BYTES_MAX) {
       throw malformed(
-        `The JSON input is larger than ${DOCUMENT_BYTES_MAX / 1024 / 1024} MiB and would have to be held whole.`,
+        `The JSON input is larger than ${DOCUMENT_BYTES_MAX / 1024 / 1024} MiB and would have to ` +
+          "be held whole.",
         ["Make it NDJSON, which is streamed: jq -c '.[]' rows.json > rows.ndjson"],
       );
     }

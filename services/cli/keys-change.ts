@@ -14,7 +14,7 @@ import { apiKeyName } from "../common/names.ts";
 import { UsageError } from "./exit-codes.ts";
 import { formatTime } from "./format.ts";
 import { ROLES } from "./roles.ts";
-import { listAll, type Session } from "./session.ts";
+import { listAll, noteMore, type Session } from "./session.ts";
 
 export interface CreateKeyOptions {
   readonly role: readonly string[];
@@ -93,9 +93,7 @@ export async function listKeys(
     ]),
     `No keys in ${parent}. Make one with "plinth keys create --role ...".`,
   );
-  if (more) {
-    output.note("There are more; raise --limit to see them.");
-  }
+  noteMore(session, more);
 }
 
 /** `plinth keys revoke` */

@@ -3,7 +3,9 @@
 import { ExitCode, Interrupted } from "./exit-codes.ts";
 import { runProgram } from "./program.ts";
 
-/** After the command is done, handles still open (a piped stdin) hold the process this long at most. */
+/**
+ * After the command is done, handles still open (a piped stdin) hold the process this long at most.
+ */
 const LINGER_MS = 200;
 
 const stopping = new AbortController();

@@ -1,5 +1,5 @@
-// Every command against the real mesh, started by `plinth up` in a process of its own. The tests follow
-// one model through its life, in order.
+// Every command against the real mesh, started by `plinth up` in a process of its own. The tests
+// follow one model through its life, in order.
 
 import { randomBytes } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

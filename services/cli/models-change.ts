@@ -1,5 +1,5 @@
-// `plinth models approve|reject|alias|archive|restore|delete`: one call each, and a line that says what
-// is so now.
+// `plinth models approve|reject|alias|archive|restore|delete`: one call each, and a line that says
+// what is so now.
 
 import {
   type ModelVersion,

@@ -1,5 +1,5 @@
-// `plinth models download`: a version's file, streamed to disk beside its final place, checked against
-// its SHA-256 and only then given its name.
+// `plinth models download`: a version's file, streamed to disk beside its final place, checked
+// against its SHA-256 and only then given its name.
 
 import { createHash, randomUUID } from "node:crypto";
 import { open, rename, rm } from "node:fs/promises";

@@ -208,7 +208,8 @@ async function failed(session: Session, version: ModelVersion): Promise<ExitCode
     exitCode: ExitCode.invalidInput,
     advice: [
       message,
-      `The version is kept for reference; remove it with "plinth models delete ${shortName(version.name)}".`,
+      "The version is kept for reference; remove it with " +
+        `"plinth models delete ${shortName(version.name)}".`,
     ],
   });
 }

@@ -22,7 +22,7 @@ import {
   toneOfState,
 } from "./format.ts";
 import { formatBytes } from "./progress.ts";
-import { listAll, type Session } from "./session.ts";
+import { listAll, noteMore, type Session } from "./session.ts";
 import { factLines } from "./table.ts";
 import { parseModel, parseReference, parseVersion, shortName } from "./version-reference.ts";
 
@@ -210,10 +210,4 @@ function graphText(graph: NonNullable<ModelVersion["graph"]>): string {
 
 function terms(options: ListOptions): { filter: string; orderBy: string } {
   return { filter: options.filter ?? "", orderBy: options.orderBy ?? "" };
-}
-
-function noteMore(session: Session, more: boolean): void {
-  if (more) {
-    session.output.note("There are more; raise --limit to see them.");
-  }
 }

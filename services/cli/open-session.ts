@@ -1,5 +1,6 @@
 // From the global options and the environment to a session.
 
+import { readFileSync } from "node:fs";
 import { readEnv } from "../common/config.ts";
 import type { GlobalOptions, Runtime } from "./command.ts";
 import { UsageError } from "./exit-codes.ts";
@@ -31,11 +32,17 @@ export function openSession(options: GlobalOptions, runtime: Runtime): Session {
     address,
     workspace,
     apiKey: options.apiKey ?? (env.PLINTH_API_KEY || undefined),
+    tlsCa: trustedAuthority(options.tlsCa ?? (env.PLINTH_TLS_CA || undefined)),
     timeoutMs: options.timeout,
     output: outputOf(options),
     signal: runtime.signal,
     words: runtime.args,
   });
+}
+
+/** Absent: plain text. */
+function trustedAuthority(given: string | undefined): Buffer | "system" | undefined {
+  return given === undefined || given === "system" ? given : readFileSync(given);
 }
 
 /** The output that the global options ask for. */

@@ -45,7 +45,9 @@ export class Output {
     return process.stdout.isTTY ? process.stdout.columns : undefined;
   }
 
-  /** Colours the text if stdout is a terminal that wants colours (NO_COLOR and --no-color say no). */
+  /**
+   * Colours the text if stdout is a terminal that wants colours (NO_COLOR and --no-color say no).
+   */
   tone(tone: Tone, text: string, stream: "stdout" | "stderr" = "stdout"): string {
     return this.#color ? styleText(STYLES[tone], text, { stream: process[stream] }) : text;
   }
@@ -96,7 +98,7 @@ export class Output {
 }
 
 /** Protobuf JSON with every field present, so that scripts need no "if it is there". */
-export async function messageJson<D extends DescMessage>(
+async function messageJson<D extends DescMessage>(
   schema: D,
   message: MessageShape<D>,
 ): Promise<JsonValue> {

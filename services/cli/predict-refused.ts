@@ -1,6 +1,7 @@
-// What becomes of a batch that the server refused. Overload: it is sent again after the time the server
-// named, a few times, and said so. A bad row under --on-error skip: the row is found (the server names
-// it, or halving does) and the others are predicted without it. Nothing here touches a broken stream.
+// What becomes of a batch that the server refused. Overload: it is sent again after the time the
+// server named, a few times, and said so. A bad row under --on-error skip: the row is found (the
+// server names it, or halving does) and the others are predicted without it. Nothing here touches a
+// broken stream.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { toBinary } from "@bufbuild/protobuf";

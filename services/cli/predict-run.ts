@@ -1,5 +1,5 @@
-// `plinth predict`: one call for a small input, a stream for a large one; the result in the form asked
-// for; and, when it could not be finished, an account of how far it came and how to go on.
+// `plinth predict`: one call for a small input, a stream for a large one; the result in the form
+// asked for; and, when it could not be finished, an account of how far it came and how to go on.
 
 import { extname } from "node:path";
 import { DomainError } from "../common/errors/domain-error.ts";

@@ -1,6 +1,6 @@
-// Predicting for more rows than one call takes: batches go out on one stream, a bounded number ahead of
-// the answers; answers are written in input order. It knows at every moment up to which row the result
-// is complete, which is what a user needs to go on after a break.
+// Predicting for more rows than one call takes: batches go out on one stream, a bounded number
+// ahead of the answers; answers are written in input order. It knows at every moment up to which
+// row the result is complete, which is what a user needs to go on after a break.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
@@ -119,7 +119,9 @@ export class PredictStream {
     }
   }
 
-  /** An input that cannot be read ends the requests; what was sent is still answered and written. */
+  /**
+   * An input that cannot be read ends the requests; what was sent is still answered and written.
+   */
   async #nextRows(): Promise<readonly InputRow[]> {
     const { batchRows, feed } = this.#options;
     const fromHead = this.#head.slice(0, batchRows);

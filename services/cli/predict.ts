@@ -4,10 +4,10 @@ import { type Command, Option } from "commander";
 import { commaList, examples, type Runtime, repeatable, runs, wholeNumber } from "./command.ts";
 
 /** The forms of the result. */
-export const FORMATS = ["table", "json", "ndjson", "csv"] as const;
+const FORMATS = ["table", "json", "ndjson", "csv"] as const;
 
 /** The forms of the input. */
-export const INPUT_FORMATS = ["csv", "tsv", "ndjson", "json"] as const;
+const INPUT_FORMATS = ["csv", "tsv", "ndjson", "json"] as const;
 
 /** The protocol's limits: rows of one request, requests of a stream in flight. */
 const BATCH_ROWS_MAX = 1024;

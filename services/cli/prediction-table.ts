@@ -1,5 +1,5 @@
-// Predictions as a table for people: a few inputs, the label, the best scores, the outputs. The widths
-// come from the first rows, so that a long result can be printed while it arrives.
+// Predictions as a table for people: a few inputs, the label, the best scores, the outputs. The
+// widths come from the first rows, so that a long result can be printed while it arrives.
 
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Prediction } from "../../gen/plinth/inference/v1/inference_service_pb.js";

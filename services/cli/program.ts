@@ -1,5 +1,5 @@
-// The command tree and its global options. Declarations only: what a command does is imported when it
-// runs. A run ends in an exit code, never in a thrown error or a stack trace.
+// The command tree and its global options. Declarations only: what a command does is imported when
+// it runs. A run ends in an exit code, never in a thrown error or a stack trace.
 
 import { Command, CommanderError, Option } from "commander";
 import { PLINTH_VERSION } from "../common/version.ts";
@@ -24,7 +24,8 @@ A first tour:
 export async function runProgram(args: readonly string[], signal: AbortSignal): Promise<ExitCode> {
   const runtime: Runtime = { signal, args, exitCode: ExitCode.ok };
   const program = buildProgram(runtime);
-  // `predict --version 3` is a model version; only as the first word does it mean the program's own.
+  // `predict --version 3` is a model version; only as the first word does it mean the program's
+  // own.
   const words = args[0] === "--version" ? ["-V"] : args;
   try {
     await program.parseAsync(words, { from: "user" });
@@ -59,6 +60,7 @@ export function buildProgram(runtime: Runtime): Command {
       ),
     )
     .option("--api-key <key>", "credential, plk_... (env PLINTH_API_KEY)")
+    .option("--tls-ca <file>", 'PEM to trust over TLS, or "system" (env PLINTH_TLS_CA)')
     .option("--workspace <id>", "workspace to work in (env PLINTH_WORKSPACE; default default)")
     .addOption(
       new Option("--timeout <duration>", "longest a call may take, 30s or 5m").argParser(

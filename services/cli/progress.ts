@@ -1,5 +1,5 @@
-// Bars and spinners on stderr for work that takes a while. They exist only on a terminal: a log file
-// or a pipe sees none of it.
+// Bars and spinners on stderr for work that takes a while. They exist only on a terminal: a log
+// file or a pipe sees none of it.
 
 import type { SingleBar } from "cli-progress";
 

@@ -18,8 +18,10 @@ export interface ResultFile {
 }
 
 /**
- * Opens the file, or stdout when there is none. An existing file is replaced unless `append` is set.
- * @throws UsageError when rows are skipped and the file that holds the earlier ones would be replaced.
+ * Opens the file, or stdout when there is none. An existing file is replaced unless `append` is
+ * set.
+ * @throws UsageError when rows are skipped and the file that holds the earlier ones would be
+ *   replaced.
  */
 export async function openResult(options: {
   readonly path: string | undefined;

@@ -14,6 +14,8 @@ import type { Output } from "./output.ts";
 export interface SessionOptions {
   readonly address: string;
   readonly apiKey: string | undefined;
+  /** PEM of the authority to trust, or the system's; absent: plain text. */
+  readonly tlsCa: Buffer | "system" | undefined;
   readonly workspace: string;
   /** As given by --timeout; absent: 30 s for single calls, no limit for streams. */
   readonly timeoutMs: number | undefined;
@@ -53,6 +55,7 @@ export class Session implements Disposable {
     this.#channel = new Channel({
       address: options.address,
       ...(options.apiKey === undefined ? {} : { token: options.apiKey }),
+      ...(options.tlsCa === undefined ? {} : { tlsCa: options.tlsCa }),
     });
     this.models = createClient(ModelService, this.#channel);
     this.deployments = createClient(DeploymentService, this.#channel);
@@ -77,9 +80,6 @@ export class Session implements Disposable {
   }
 }
 
-/** Rows of a list call at most, when --limit does not say. */
-export const LIST_LIMIT_DEFAULT = 1000;
-
 const PAGE_SIZE_MAX = 1000;
 
 /** The items of all pages up to a limit; `more` when there are others. */
@@ -97,4 +97,11 @@ export async function listAll<R extends { readonly nextPageToken: string }, T>(o
     pageToken = response.nextPageToken;
   } while (pageToken !== "" && items.length < options.limit);
   return { items, more: pageToken !== "" };
+}
+
+/** Says that a list was cut at its limit. */
+export function noteMore(session: Session, more: boolean): void {
+  if (more) {
+    session.output.note("There are more; raise --limit to see them.");
+  }
 }

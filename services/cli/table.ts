@@ -11,7 +11,9 @@ export interface Column {
 
 const GAP = "  ";
 
-/** A cell longer than this is cut, so that one description does not push the rest off the screen. */
+/**
+ * A cell longer than this is cut, so that one description does not push the rest off the screen.
+ */
 const CELL_WIDTH_MAX = 60;
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });

@@ -1,5 +1,5 @@
-// For tests: the command as people run it, in a process of its own, against real servers; and a wire
-// to cut in between.
+// For tests: the command as people run it, in a process of its own, against real servers; and a
+// wire to cut in between.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -79,7 +79,10 @@ export function fileFolder(): string {
   return folder;
 }
 
-/** The whole mesh, started by `plinth up`; stops when the test file is done. To be called in beforeAll. */
+/**
+ * The whole mesh, started by `plinth up`; stops when the test file is done. To be called in
+ * beforeAll.
+ */
 export async function startMeshProcess(dataDir: string): Promise<{
   readonly address: string;
   stop(): Promise<Outcome>;
@@ -121,8 +124,8 @@ export async function useServer(...bindings: readonly ServiceBinding[]): Promise
 }
 
 /**
- * A TCP relay to `address` that once cuts every connection, after so many bytes from the client, and
- * then refuses new ones for `downMs`.
+ * A TCP relay to `address` that once cuts every connection, after so many bytes from the client,
+ * and then refuses new ones for `downMs`.
  */
 export async function useCutWire(
   address: string,

@@ -1,4 +1,5 @@
-// `--model churn/3=90` and `--shadow churn/4=0.1`: targets of a deployment as people type and read them.
+// `--model churn/3=90` and `--shadow churn/4=0.1`: targets of a deployment as people type and read
+// them.
 
 import type { DeploymentConfig } from "../../gen/plinth/registry/v1/deployment_pb.js";
 import { UsageError } from "./exit-codes.ts";

@@ -1,5 +1,6 @@
-// `plinth up` and `plinth serve`: their options and help. The mesh itself is services/mesh, imported
-// when one of them runs. An option that is not given stays absent: then the environment decides.
+// `plinth up` and `plinth serve`: their options and help. The mesh itself is services/mesh,
+// imported when one of them runs. An option that is not given stays absent: then the environment
+// decides.
 
 import type { Command } from "commander";
 import type { ServeOptions, UpOptions } from "../mesh/run.ts";

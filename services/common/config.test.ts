@@ -1,19 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { listSettings, parseSettings } from "./config.ts";
 import { InvalidArgument } from "./errors/domain-error.ts";
-import {
-  boolean,
-  bytes,
-  choice,
-  decimal,
-  duration,
-  hostPort,
-  integer,
-  list,
-  required,
-  text,
-  uri,
-} from "./setting.ts";
+import { bytes, choice, decimal, duration, hostPort, integer, list, text, uri } from "./setting.ts";
 
 const settings = {
   listen: hostPort({ env: "PLINTH_LISTEN", default: "127.0.0.1:50051", about: "Where." }),
@@ -21,7 +9,6 @@ const settings = {
   share: decimal({ env: "PLINTH_SHARE", default: 0.5, min: 0, max: 1, about: "Share." }),
   drain: duration({ env: "PLINTH_DRAIN", default: "10s", max: "5m", about: "Patience." }),
   cache: bytes({ env: "PLINTH_CACHE", default: "4GiB", min: "1MiB", about: "Memory." }),
-  open: boolean({ env: "PLINTH_OPEN", default: true, about: "Switch." }),
   log: { level: choice({ env: "PLINTH_LOG", options: ["info", "debug"], about: "Level." }) },
   store: uri({ env: "PLINTH_STORE", schemes: ["sqlite", "mongodb"], about: "Store." }),
   secret: text({
@@ -51,7 +38,6 @@ describe("config", () => {
       share: 0.5,
       drain: 10_000,
       cache: 4_294_967_296,
-      open: true,
       log: { level: undefined },
       store: undefined,
       secret: undefined,
@@ -81,7 +67,6 @@ describe("config", () => {
     ["PLINTH_CACHE", "1048576", { cache: 1_048_576 }],
     ["PLINTH_CACHE", "2 MB", { cache: 2_000_000 }],
     ["PLINTH_CACHE", "1.5GiB", { cache: 1_610_612_736 }],
-    ["PLINTH_OPEN", "OFF", { open: false }],
     ["PLINTH_LOG", "Debug", { log: { level: "debug" } }],
     ["PLINTH_STORE", "mongodb://a:1,b:2/db", { store: "mongodb://a:1,b:2/db" }],
     ["PLINTH_ORIGINS", "http://a, http://b,", { origins: ["http://a", "http://b"] }],
@@ -104,7 +89,6 @@ describe("config", () => {
     ["PLINTH_DRAIN", "6m"],
     ["PLINTH_CACHE", "1023KiB"],
     ["PLINTH_CACHE", "4Gib/s"],
-    ["PLINTH_OPEN", "maybe"],
     ["PLINTH_LOG", "verbose"],
     ["PLINTH_STORE", "postgres://x"],
     ["PLINTH_SECRET", "short"],
@@ -152,27 +136,9 @@ describe("config", () => {
     expect(faults.PLINTH_STORE).toContain('"http://***@db"');
   });
 
-  it("demands a required setting", () => {
-    const demanding = { store: required(settings.store) };
-    const config: { readonly store: string } = parseSettings(
-      { PLINTH_STORE: "sqlite:data" },
-      demanding,
-    );
-    expect(config.store).toBe("sqlite:data");
-    expect(() => parseSettings({}, demanding)).toThrow(/PLINTH_STORE is not set; expected a URI/);
-  });
-
-  it("checks conditions between settings once each is right by itself", () => {
-    const check = (config: { queueMax: number }) =>
-      config.queueMax > 100 ? [{ field: "PLINTH_QUEUE_MAX", description: "is too deep." }] : [];
-    const parse = (env: Record<string, string>) => () => parseSettings(env, settings, { check });
-    expect(parse({ PLINTH_QUEUE_MAX: "101" })).toThrow("PLINTH_QUEUE_MAX is too deep.");
-    expect(parse({ PLINTH_QUEUE_MAX: "100" })).not.toThrow();
-  });
-
   it("lists its settings once, for the table in the README", () => {
     const rows = listSettings({ a: settings, b: { again: settings.drain } });
-    expect(rows).toHaveLength(10);
+    expect(rows).toHaveLength(9);
     expect(rows[3]).toMatchObject({ env: "PLINTH_DRAIN", default: "10s", about: "Patience." });
   });
 });

@@ -1,34 +1,28 @@
-// Configuration in two steps, so that everything after the first line of main() is pure and
-// testable, and so that an operator sees every fault of an environment at once instead of one per
-// start.
+// Configuration in two steps, reading the environment and parsing it, so that all but the first is
+// pure and testable, and so that an operator sees every fault of an environment at once instead of
+// one per start.
 //
 // A service's config.ts declares its settings and nothing else:
 //
 //   export const registrySettings = {
-//     listen: hostPort({ env: "PLINTH_REGISTRY_LISTEN", default: "127.0.0.1:50051", about: "" }),
-//     uploadMax: bytes({ env: "PLINTH_UPLOAD_MAX", default: "4GiB", min: "1KiB", about: "" }),
-//     store: required(uri({ env: "PLINTH_STORE", schemes: ["sqlite", "mongodb"], about: "" })),
+//     uploadBytesMax: bytes({ env: "PLINTH_REGISTRY_UPLOAD_MAX", default: "4GiB", about: "" }),
 //     log: logSettings, // groups nest
 //   };
 //   export type RegistryConfig = ConfigOf<typeof registrySettings>;
-//   export function parseConfig(env: Env): RegistryConfig {
-//     return parseSettings(env, registrySettings, { elsewhere: ["PLINTH_INFERENCE_"] });
-//   }
 //
-// main.ts then says `startRegistry(parseConfig(readEnv()))`; a command line flag is laid over the
-// environment before parsing: `parseConfig({ ...readEnv(), PLINTH_STORE: flag })`. The mesh parses
-// the settings of all its services as one group, so a fault in any of them is in the same report.
+// The mesh parses the settings of all services as one group, so a fault in any of them is in the
+// same report; what the command line says is laid over the environment before that.
 // Rules: an empty variable counts as not set. Name an address ..._LISTEN or ..._ADDRESS, never
 // ..._PORT: Kubernetes sets PLINTH_<SERVICE>_PORT itself for a Service called plinth-<service>.
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { type FieldViolation, InvalidArgument } from "./errors/domain-error.ts";
+import { InvalidArgument } from "./errors/domain-error.ts";
 import type { Setting } from "./setting.ts";
 
 const PREFIX = "PLINTH_";
 
-/** Variables outside our prefix that some setting may name. */
-const FOREIGN = ["MONGODB_", "OTEL_"];
+/** Variables of the OpenTelemetry specification, which settings may name. */
+const OPEN_TELEMETRY_PREFIX = "OTEL_";
 
 /** What Kubernetes adds for each Service of a namespace; not an operator's mistake. */
 const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_\w+)?$/;
@@ -48,36 +42,25 @@ export type ConfigOf<S> = {
 /** The variables that are ours, from the process: the only reader of `process.env`. */
 export function readEnv(): Env {
   const ours = (name: string): boolean =>
-    [PREFIX, ...FOREIGN].some((prefix) => name.startsWith(prefix));
+    name.startsWith(PREFIX) || name.startsWith(OPEN_TELEMETRY_PREFIX);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => ours(name)));
 }
 
-export interface ParseOptions<S> {
-  /** Beginnings of PLINTH_ variables that other processes read from the same environment. */
-  readonly elsewhere?: readonly string[];
-  /** Conditions between settings; called only when each is right by itself. */
-  readonly check?: (config: ConfigOf<S>) => readonly FieldViolation[];
-}
-
 /**
- * The configuration an environment gives.
+ * The configuration an environment gives. `elsewhere` are beginnings of PLINTH_ variables that
+ * other processes read from the same environment.
  * @throws InvalidArgument with one violation a fault: its variable, what came and what was
  *   expected; PLINTH_ variables that no setting reads are faults too, with the nearest setting.
  */
 export function parseSettings<const S extends Settings>(
   env: Env,
   settings: S,
-  options: ParseOptions<S> = {},
+  options: { readonly elsewhere?: readonly string[] } = {},
 ): ConfigOf<S> {
   const faults = new Map<string, string>();
   const config = parseGroup(env, settings, faults) as ConfigOf<S>;
   for (const [name, fault] of unknownVariables(env, settings, options.elsewhere ?? [])) {
     faults.set(name, fault);
-  }
-  if (faults.size === 0) {
-    for (const violation of options.check?.(config) ?? []) {
-      faults.set(violation.field, violation.description);
-    }
   }
   if (faults.size > 0) {
     const violations = Array.from(faults, ([field, description]) => ({ field, description }));
@@ -115,9 +98,6 @@ function parseOne(env: Env, setting: Setting<unknown>, faults: Map<string, strin
   const given = env[setting.env]?.trim() || undefined;
   const source = given ?? setting.default;
   if (source === undefined) {
-    if (setting.required) {
-      faults.set(setting.env, `is not set; expected ${setting.expected}.`);
-    }
     return undefined;
   }
   const value = setting.parse(source);

@@ -8,7 +8,10 @@ export interface ServiceModule extends AsyncDisposable {
   /** "registry", "inference", ... */
   readonly name: string;
   readonly bindings: readonly ServiceBinding[];
-  /** Called once the server listens: begins background work. Resolves when that is under way, not done. */
+  /**
+   * Called once the server listens: begins background work. Resolves when that is under way, not
+   * done.
+   */
   start(): Promise<void>;
   /** Whether it can do its work now; feeds `/readyz` and grpc.health. */
   ready(): boolean;
@@ -17,9 +20,9 @@ export interface ServiceModule extends AsyncDisposable {
 }
 
 /**
- * Resolves with the signal's name at the first SIGINT or SIGTERM; a second one ends the process at once.
- * Takes these signals over from whoever listened before. The end is SIGKILL and not process.exit,
- * which waits for native calls on other threads and then aborts them.
+ * Resolves with the signal's name at the first SIGINT or SIGTERM; a second one ends the process at
+ * once. Takes these signals over from whoever listened before. The end is SIGKILL and not
+ * process.exit, which waits for native calls on other threads and then aborts them.
  */
 export function untilSignal(): Promise<string> {
   return new Promise((resolve) => {

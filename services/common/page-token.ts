@@ -9,12 +9,8 @@ import { InvalidArgument } from "./errors/domain-error.ts";
 /** Where a page ended: the sort values of its last item. */
 export type PageCursor = readonly (string | number | null)[];
 
-export interface PageSizeLimits {
-  readonly fallback: number;
-  readonly max: number;
-}
-
-const DEFAULT_LIMITS: PageSizeLimits = { fallback: 50, max: 1000 };
+const PAGE_SIZE_DEFAULT = 50;
+const PAGE_SIZE_MAX = 1000;
 const DIGEST_LENGTH = 16;
 /** Ours are below 1 KiB; anything much longer is not ours. */
 const TOKEN_LENGTH_MAX = 4096;
@@ -23,17 +19,17 @@ const TOKEN_LENGTH_MAX = 4096;
  * The number of items to return: `requested`, the default for 0, the maximum for more.
  * @throws InvalidArgument when it is negative.
  */
-export function pageSizeOf(requested: number, limits: PageSizeLimits = DEFAULT_LIMITS): number {
+export function pageSizeOf(requested: number): number {
   if (requested < 0) {
     throw new InvalidArgument(
-      `page_size must be 0 (for ${limits.fallback}) or more; got ${requested}.`,
+      `page_size must be 0 (for ${PAGE_SIZE_DEFAULT}) or more; got ${requested}.`,
       {
         reason: ErrorReason.INVALID_FIELD,
         violations: [{ field: "page_size", description: "must not be negative" }],
       },
     );
   }
-  return requested === 0 ? limits.fallback : Math.min(requested, limits.max);
+  return requested === 0 ? PAGE_SIZE_DEFAULT : Math.min(requested, PAGE_SIZE_MAX);
 }
 
 /**

@@ -1,5 +1,5 @@
-// What every process of the mesh stands on, whichever services it runs: the stores, the keys, telemetry
-// and one gRPC server. A service adds its bindings and knows nothing of the rest.
+// What every process of the mesh stands on, whichever services it runs: the stores, the keys,
+// telemetry and one gRPC server. A service adds its bindings and knows nothing of the rest.
 
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
@@ -46,8 +46,11 @@ export const platformSettings = {
   meshSecret: text({
     env: "PLINTH_MESH_SECRET",
     about:
-      "By which the services of a mesh know each other. Needed where they run as several processes.",
+      "By which the services of a mesh know each other. Needed where they run as several " +
+      "processes.",
     secret: true,
+    // It travels in a header, which is limited and splits at spaces.
+    must: { match: /^[\x21-\x7e]{16,256}$/, be: "16 to 256 ASCII characters without spaces" },
   }),
   tlsCert: text({
     env: "PLINTH_TLS_CERT",
@@ -98,6 +101,8 @@ export interface Platform extends AsyncDisposable {
 
 export interface ServedModules extends AsyncDisposable {
   readonly server: RpcServer;
+  /** Where this process reaches its own services: plain text on loopback, also behind TLS. */
+  readonly innerAddress: string;
   /** Whether each module can do its work, by name. */
   state(): Readonly<Record<string, boolean>>;
   /** Whether all can. */
@@ -108,10 +113,11 @@ export interface ServedModules extends AsyncDisposable {
 
 export interface PlatformOptions {
   readonly config: PlatformConfig;
-  readonly observer?: RpcObserver;
-  readonly clock?: Clock;
-  /** Other addresses the process will listen on; none may be reachable from outside without keys. */
-  readonly otherHosts?: readonly string[];
+  readonly observer: RpcObserver;
+  /**
+   * Other addresses the process will listen on; none may be reachable from outside without keys.
+   */
+  readonly otherHosts: readonly string[];
 }
 
 /** How often modules are asked whether they are ready, for grpc.health. */
@@ -119,11 +125,12 @@ const HEALTH_INTERVAL_MS = 250;
 
 /**
  * Opens the stores.
- * @throws FailedPrecondition when a listener is reachable from outside and no key exists; Unavailable
- *   when a store cannot be reached.
+ * @throws FailedPrecondition when a listener is reachable from outside and no key exists;
+ *   Unavailable when a store cannot be reached.
  */
 export async function openPlatform(options: PlatformOptions): Promise<Platform> {
-  const { config, clock = systemClock } = options;
+  const { config } = options;
+  const clock = systemClock;
   await using stack = new AsyncDisposableStack();
   await mkdir(config.dataDir, { recursive: true });
   const documents = stack.use(await openDocumentStore(storeUri(config), { clock }));
@@ -131,7 +138,7 @@ export async function openPlatform(options: PlatformOptions): Promise<Platform> 
     await openBlobStore(config.blobs ?? `file:${join(config.dataDir, "blobs")}`),
   );
   const keys = await ApiKeys.open(documents, clock);
-  const hosts = [config.listen.host, ...(options.otherHosts ?? [])];
+  const hosts = [config.listen.host, ...options.otherHosts];
   const anyKey = await keys.any();
   for (const host of hosts) {
     assertListenAllowed({ host, anyKey });
@@ -169,7 +176,7 @@ async function serveModules(
   options: {
     readonly config: PlatformConfig;
     readonly onListening: (address: string) => void;
-    readonly observer: RpcObserver | undefined;
+    readonly observer: RpcObserver;
     readonly authenticate: Parameters<typeof startRpcServer>[0]["authenticate"];
   },
 ): Promise<ServedModules> {
@@ -177,13 +184,14 @@ async function serveModules(
   const common = {
     bindings: modules.flatMap((module) => module.bindings),
     authenticate,
-    ...(observer === undefined ? {} : { observer }),
+    observer,
     limits: { messageBytesMax: config.messageBytesMax, callsMax: config.callsMax },
   };
   await using stack = new AsyncDisposableStack();
   const tls = tlsOptions(config);
   const server = stack.use(await startRpcServer({ ...common, ...config.listen, ...tls }));
-  // The services of this process call each other without TLS, on loopback: a certificate is for a name.
+  // The services of this process call each other without TLS, on loopback: a certificate is for a
+  // name.
   const inner =
     tls.tls === undefined
       ? server
@@ -208,8 +216,13 @@ async function serveModules(
   const owned = stack.move();
   return {
     server,
+    innerAddress: inner.address,
     state: () => Object.fromEntries(modules.map((module) => [module.name, module.ready()])),
-    ready: () => modules.every((module) => module.ready()),
+    ready() {
+      // Whoever hears that all are ready must hear the same from grpc.health.
+      publish();
+      return modules.every((module) => module.ready());
+    },
     async drain() {
       clearInterval(timer);
       await Promise.all([...servers].map((one) => one.drain(config.drainGraceMs)));
@@ -231,7 +244,8 @@ function tlsOptions(config: PlatformConfig): { tls?: { certFile: string; keyFile
   }
   if (config.tlsCert === undefined || config.tlsKey === undefined) {
     throw new FailedPrecondition(
-      "PLINTH_TLS_CERT and PLINTH_TLS_KEY go together; only one is set. Set both, or none for plain text.",
+      "PLINTH_TLS_CERT and PLINTH_TLS_KEY go together; only one is set. Set both, or none for " +
+        "plain text.",
       { reason: ErrorReason.INVALID_FIELD },
     );
   }

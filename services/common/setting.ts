@@ -12,11 +12,9 @@ export interface Setting<T> {
   /** Completes "expected ...": "an integer from 0 to 65535". */
   readonly expected: string;
   /**
-   * In the setting's own text form. Absent: the value is undefined when the variable is not set.
+   * In the setting's own text form. Absent: the value of a variable that is not set is undefined.
    */
   readonly default: string | undefined;
-  /** A process without it does not start. */
-  readonly required: boolean;
   /** Its text is never repeated in an error. */
   readonly secret: boolean;
   /** The value, or undefined when the text is not one. */
@@ -28,7 +26,7 @@ interface Common {
   readonly about: string;
 }
 
-type Value<T, O> = O extends { readonly default: string | number | boolean } ? T : T | undefined;
+type Value<T, O> = O extends { readonly default: string | number } ? T : T | undefined;
 
 export interface IntegerOptions extends Common {
   readonly default?: number;
@@ -90,19 +88,6 @@ export function bytes<const O extends MeasureOptions>(options: O): Setting<Value
   return measure(options, what, (text) => {
     const value = scaled(text.toLowerCase(), BYTES_PER, 1);
     return value === undefined ? undefined : Math.round(value);
-  });
-}
-
-const TRUE = new Set(["true", "1", "yes", "on"]);
-const FALSE = new Set(["false", "0", "no", "off"]);
-
-/** A switch. */
-export function boolean<const O extends Common & { readonly default?: boolean }>(
-  options: O,
-): Setting<Value<boolean, O>> {
-  return setting(options, '"true" or "false"', (text) => {
-    const word = text.toLowerCase();
-    return TRUE.has(word) ? true : FALSE.has(word) ? false : undefined;
   });
 }
 
@@ -183,13 +168,8 @@ export function list<T>(
   );
 }
 
-/** The same setting, without which the process does not start. */
-export function required<T>(optional: Setting<T>): Setting<NonNullable<T>> {
-  return { ...(optional as Setting<NonNullable<T>>), required: true };
-}
-
 function setting<T, V>(
-  options: Common & { readonly default?: string | number | boolean; readonly secret?: boolean },
+  options: Common & { readonly default?: string | number; readonly secret?: boolean },
   expected: string,
   parse: (text: string) => V | undefined,
 ): Setting<T> {
@@ -203,7 +183,6 @@ function setting<T, V>(
     about: options.about,
     expected,
     default: fallback,
-    required: false,
     secret: options.secret ?? false,
     parse: parse as (text: string) => T | undefined,
   };

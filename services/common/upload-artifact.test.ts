@@ -7,11 +7,11 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { anonymous } from "./auth/principal.ts";
-import { useFolder } from "./blobs/testing.ts";
 import { FailedPrecondition, NotFound, Unavailable } from "./errors/domain-error.ts";
 import { Channel, createClient } from "./rpc/client.ts";
 import { bindService, type ServiceHandlers } from "./rpc/context.ts";
 import { startRpcServer } from "./rpc/server.ts";
+import { useFolder } from "./testing/use-folder.ts";
 import { uploadArtifact } from "./upload-artifact.ts";
 
 const NAME = "workspaces/default/uploads/u1";

@@ -1,5 +1,6 @@
 // The client's side of an upload: hashes the file, sends it in chunks, and when the stream breaks
-// goes on from the byte the server safely holds. Memory is bounded by a few chunks, whatever the file.
+// goes on from the byte the server safely holds. Memory is bounded by a few chunks, whatever the
+// file.
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -36,7 +37,9 @@ const BROKEN: readonly ErrorKind[] = ["Unavailable", "Cancelled", "Aborted", "In
 
 export interface UploadProgress {
   readonly phase: "hashing" | "sending";
-  /** Of the file, done in this phase. While sending they are handed to the network, not yet held. */
+  /**
+   * Of the file, done in this phase. While sending they are handed to the network, not yet held.
+   */
   readonly bytes: number;
   readonly totalBytes: number;
 }

@@ -1,6 +1,6 @@
 // The gateway's settings: where it listens, which web pages may call it, and its limits.
 
-import { type ConfigOf, type Env, parseSettings } from "../common/config.ts";
+import type { ConfigOf } from "../common/config.ts";
 import { bytes, duration, hostPort, integer, list, text } from "../common/setting.ts";
 
 /** What `corsOrigins` calls pages of this machine; what `allowedHosts` calls its names. */
@@ -97,13 +97,3 @@ export const gatewaySettings = {
 };
 
 export type GatewayConfig = ConfigOf<typeof gatewaySettings>;
-
-/**
- * The gateway's configuration.
- * @throws InvalidArgument with every fault of the environment.
- */
-export function parseConfig(env: Env): GatewayConfig {
-  return parseSettings(env, gatewaySettings, {
-    elsewhere: ["PLINTH_REGISTRY_", "PLINTH_INFERENCE_", "PLINTH_TELEMETRY_"],
-  });
-}

@@ -4,13 +4,12 @@
 import {
   type Context,
   metrics,
-  propagation,
-  ROOT_CONTEXT,
   type Span,
   SpanKind,
   SpanStatusCode,
   trace,
 } from "@opentelemetry/api";
+import { extractTrace } from "../common/telemetry/propagation.ts";
 import type { WebRequest } from "./web-port.ts";
 
 const SCOPE = "plinth.gateway";
@@ -39,7 +38,10 @@ export function requestEvents(): (request: WebRequest) => RequestEvent {
   return (request) => {
     const startMs = performance.now();
     const method = METHODS.has(request.method ?? "") ? String(request.method) : "_OTHER";
-    const parent = propagation.extract(ROOT_CONTEXT, request.headers);
+    const parent = extractTrace((name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value[0] : value;
+    });
     const span: Span = tracer.startSpan(method, { kind: SpanKind.SERVER }, parent);
     return {
       trace: trace.setSpan(parent, span),

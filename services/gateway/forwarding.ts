@@ -2,9 +2,10 @@
 // deadline, as they came. The gateway adds nothing but its span; it has no rights of its own.
 
 import type { IncomingHttpHeaders } from "node:http";
-import { type Context, propagation } from "@opentelemetry/api";
+import type { Context } from "@opentelemetry/api";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../common/errors/domain-error.ts";
+import { injectTrace } from "../common/telemetry/propagation.ts";
 
 /** The only request headers that services see. */
 const FORWARDED = ["authorization", "plinth-workspace", "traceparent", "tracestate"] as const;
@@ -33,8 +34,7 @@ export function forwardedHeaders(
       headers[name] = value;
     }
   }
-  propagation.inject(trace, headers);
-  return headers;
+  return { ...headers, ...injectTrace(trace) };
 }
 
 /**

@@ -105,11 +105,11 @@ function getRoutes(inference: Inference): Readonly<Record<string, Serve>> {
       messageAnswer(ServerMetadataResponseSchema, await inference.serverMetadata({}, options)),
     "/v2/health/live": async ({ options }) => {
       const { live } = await inference.serverLive({}, options);
-      return jsonAnswer({ live }, live ? 200 : 503);
+      return restAnswer({ live }, live ? 200 : 503);
     },
     "/v2/health/ready": async ({ options }) => {
       const { ready } = await inference.serverReady({}, options);
-      return jsonAnswer({ ready }, ready ? 200 : 503);
+      return restAnswer({ ready }, ready ? 200 : 503);
     },
     "/v2/models/stats": async ({ options }) =>
       messageAnswer(ModelStatisticsResponseSchema, await inference.modelStatistics({}, options)),
@@ -120,7 +120,7 @@ function getRoutes(inference: Inference): Readonly<Record<string, Serve>> {
       ),
     "/v2/models/{model}/ready": async ({ model: name, version, options }) => {
       const { ready } = await inference.modelReady({ name, version }, options);
-      return jsonAnswer({ name, ready }, ready ? 200 : 503);
+      return restAnswer({ name, ready }, ready ? 200 : 503);
     },
     "/v2/models/{model}/config": async ({ model: name, version, options }) => {
       const { config } = await inference.modelConfig({ name, version }, options);
@@ -152,15 +152,15 @@ function postRoutes(
       const ready = readyOf(body.length === 0 ? {} : parseJson(body.toString("utf8")));
       const index = create(RepositoryIndexRequestSchema, { ready });
       const answer = await inference.repositoryIndex(index, options);
-      return jsonAnswer(protocolForm(RepositoryIndexResponseSchema, answer).models);
+      return restAnswer(protocolForm(RepositoryIndexResponseSchema, answer).models);
     },
     "/v2/repository/models/{model}/load": async ({ model: modelName, options }) => {
       await inference.repositoryModelLoad({ modelName }, options);
-      return jsonAnswer({});
+      return restAnswer({});
     },
     "/v2/repository/models/{model}/unload": async ({ model: modelName, options }) => {
       await inference.repositoryModelUnload({ modelName }, options);
-      return jsonAnswer({});
+      return restAnswer({});
     },
   };
 }
@@ -196,10 +196,10 @@ function readyOf(body: unknown): boolean {
 }
 
 function messageAnswer(schema: DescMessage, message: Message): RestAnswer {
-  return jsonAnswer(protocolForm(schema, message));
+  return restAnswer(protocolForm(schema, message));
 }
 
-function jsonAnswer(value: unknown, status = 200): RestAnswer {
+function restAnswer(value: unknown, status = 200): RestAnswer {
   return {
     status,
     headers: { "content-type": "application/json" },

@@ -11,13 +11,14 @@ import { InferenceService } from "../../gen/plinth/inference/v1/inference_servic
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { anonymous } from "../common/auth/principal.ts";
+import { parseSettings } from "../common/config.ts";
 import { InvalidArgument, NotFound, Unavailable } from "../common/errors/domain-error.ts";
 import { Channel } from "../common/rpc/client.ts";
 import { bindService, type CallContext, type ServiceHandlers } from "../common/rpc/context.ts";
 import { nullObserver } from "../common/rpc/null-observer.ts";
 import { type RpcServer, startRpcServer } from "../common/rpc/server.ts";
 import { type Gateway, type GatewayOptions, startGateway } from "./app.ts";
-import { type GatewayConfig, parseConfig } from "./config.ts";
+import { type GatewayConfig, gatewaySettings } from "./config.ts";
 
 /** What the services behind the gateway saw. */
 export interface Seen {
@@ -223,7 +224,10 @@ export async function useGateway(
   });
   const channel = new Channel({ address: server.address });
   const gateway = await startGateway({
-    config: { ...parseConfig({ PLINTH_GATEWAY_LISTEN: "127.0.0.1:0" }), ...config },
+    config: {
+      ...parseSettings({ PLINTH_GATEWAY_LISTEN: "127.0.0.1:0" }, gatewaySettings),
+      ...config,
+    },
     channels: { registry: channel, inference: channel },
     metricsText: async () => "# TYPE up gauge\nup 1\n",
     ready: () => ({ registry: true, inference: true }),

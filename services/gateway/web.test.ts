@@ -5,10 +5,11 @@ import { createConnectTransport } from "@connectrpc/connect-web";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
+import { parseSettings } from "../common/config.ts";
 import { InvalidArgument } from "../common/errors/domain-error.ts";
 import { Channel } from "../common/rpc/client.ts";
 import { startGateway } from "./app.ts";
-import { parseConfig } from "./config.ts";
+import { gatewaySettings } from "./config.ts";
 import { useGateway } from "./testing.ts";
 
 const PREDICT = "/plinth.inference.v1.InferenceService/Predict";
@@ -309,7 +310,7 @@ describe("gateway start and stop", () => {
   });
 
   it("starts on other addresses only when a key exists, and with no rights", async () => {
-    const config = parseConfig({ PLINTH_GATEWAY_LISTEN: "0.0.0.0:0" });
+    const config = parseSettings({ PLINTH_GATEWAY_LISTEN: "0.0.0.0:0" }, gatewaySettings);
     const channel = new Channel({ address: "127.0.0.1:1" });
     const channels = { registry: channel, inference: channel };
     const options = { config, channels, metricsText: async () => "", ready: () => true };
@@ -326,9 +327,11 @@ describe("gateway start and stop", () => {
       PLINTH_GATEWAY_BODY_MAX: "1",
       PLINTH_GATEWAY_BODY_MIN: "1",
     };
-    expect(() => parseConfig(env)).toThrow(InvalidArgument);
-    expect(() => parseConfig(env)).toThrow(/3 faults[\s\S]*CORS_ORIGINS[\s\S]*"loopback"/);
-    expect(parseConfig({})).toMatchObject({
+    expect(() => parseSettings(env, gatewaySettings)).toThrow(InvalidArgument);
+    expect(() => parseSettings(env, gatewaySettings)).toThrow(
+      /3 faults[\s\S]*CORS_ORIGINS[\s\S]*"loopback"/,
+    );
+    expect(parseSettings({}, gatewaySettings)).toMatchObject({
       listen: { host: "127.0.0.1", port: 8080 },
       corsOrigins: ["loopback"],
       allowedHosts: ["auto"],

@@ -1,4 +1,5 @@
-// The inference service put together: an engine that follows the registry, and the protocols over it.
+// The inference service put together: an engine that follows the registry, and the protocols over
+// it.
 
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -9,10 +10,11 @@ import { type Channel, createClient } from "../common/rpc/client.ts";
 import type { Logger } from "../common/telemetry/log.ts";
 import { inferenceBindings } from "./bindings.ts";
 import type { InferenceConfig } from "./config.ts";
-import type { Engine } from "./engine.ts";
-import { createEngine } from "./local-engine.ts";
+import { createEngine } from "./engine/local-engine.ts";
 
 export interface InferenceDeps {
+  /** The same after a restart of this server, another for every other one. */
+  readonly serverId: string;
   readonly config: InferenceConfig;
   /** To the registry, with the credential of a service. */
   readonly registry: Channel;
@@ -24,14 +26,11 @@ export interface InferenceDeps {
   readonly version: string;
 }
 
-export interface InferenceModule extends ServiceModule {
-  readonly engine: Engine;
-}
-
 /** Makes the service. It serves nothing before `start`. */
-export function createInference(deps: InferenceDeps): InferenceModule {
-  const { config, registry, blobs, clock, log, version } = deps;
+export function createInference(deps: InferenceDeps): ServiceModule {
+  const { serverId, config, registry, blobs, clock, log, version } = deps;
   const engine = createEngine({
+    serverId,
     deployments: createClient(DeploymentService, registry),
     models: createClient(ModelService, registry),
     blobs,
@@ -42,17 +41,13 @@ export function createInference(deps: InferenceDeps): InferenceModule {
   });
   const bindings = inferenceBindings(engine, {
     serverVersion: version,
-    streamRequestsMax: config.streamRequestsMax,
-    streamBytesMax: config.streamBytesMax,
-    streamsBytesMax: config.streamsBytesMax,
-    requestRowsMax: config.requestRowsMax,
+    config,
     clock,
     onUnforeseen: (error, context) =>
       log.error("A stream message failed in a way nobody foresaw", { error }, context.trace),
   });
   return {
     name: "inference",
-    engine,
     bindings,
     start: async () => engine.start(),
     ready: () => engine.ready(),

@@ -1,28 +1,17 @@
 // What the inference service offers over an engine, ready to be put behind a server.
 
-import { type Clock, systemClock } from "../common/clock.ts";
+import type { Clock } from "../common/clock.ts";
 import type { CallContext, ServiceBinding } from "../common/rpc/context.ts";
+import type { InferenceConfig } from "./config.ts";
 import type { Engine } from "./engine.ts";
-import { openInferenceBinding } from "./open-inference.ts";
-import { predictBinding } from "./predict.ts";
-
-/** Requests that one stream has in flight at most. */
-export const STREAM_REQUESTS_MAX = 256;
-/** Bytes of them, so that a stream of large messages is bounded too. */
-export const STREAM_BYTES_MAX = 64 * 1024 * 1024;
-/** Bytes of all streams: what clients that do not read their answers can make the server hold. */
-export const STREAMS_BYTES_MAX = 512 * 1024 * 1024;
-/** Rows of one request; more belong in several, or one answer blocks the model for long. */
-export const REQUEST_ROWS_MAX = 65_536;
+import { predictBinding } from "./predict/predict.ts";
+import { openInferenceBinding } from "./protocol/open-inference.ts";
 
 export interface InferenceBindingOptions {
   /** Of this server, as ServerMetadata says it. */
   readonly serverVersion: string;
-  readonly streamRequestsMax?: number;
-  readonly streamBytesMax?: number;
-  readonly streamsBytesMax?: number;
-  readonly requestRowsMax?: number;
-  readonly clock?: Clock;
+  readonly config: Omit<InferenceConfig, "engine">;
+  readonly clock: Clock;
   /**
    * Called with errors inside a stream that nobody foresaw, once each; the stream answers INTERNAL
    * and goes on. For the log.
@@ -35,20 +24,21 @@ export function inferenceBindings(
   engine: Engine,
   options: InferenceBindingOptions,
 ): ServiceBinding[] {
+  const { config, clock, onUnforeseen, serverVersion } = options;
   const shared = {
-    clock: options.clock ?? systemClock,
-    onUnforeseen: options.onUnforeseen,
+    clock,
+    onUnforeseen,
     streamWindow: {
-      requestsMax: options.streamRequestsMax ?? STREAM_REQUESTS_MAX,
-      bytesMax: options.streamBytesMax ?? STREAM_BYTES_MAX,
-      shared: { bytes: 0, max: options.streamsBytesMax ?? STREAMS_BYTES_MAX },
+      requestsMax: config.streamRequestsMax,
+      bytesMax: config.streamBytesMax,
+      shared: { bytes: 0, max: config.streamsBytesMax },
     },
   };
   return [
     openInferenceBinding(engine, {
       ...shared,
-      serverVersion: options.serverVersion,
-      requestRowsMax: options.requestRowsMax ?? REQUEST_ROWS_MAX,
+      serverVersion,
+      requestRowsMax: config.requestRowsMax,
     }),
     predictBinding(engine, shared),
   ];

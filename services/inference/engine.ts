@@ -1,5 +1,5 @@
-// The seam of the inference service: protocols above (protocol handlers, Predict, REST through the gateway), queues,
-// batches and sessions below. Everything a protocol needs of the engine is here.
+// The seam of the inference service: protocols above (protocol handlers, Predict, REST through the
+// gateway), queues, batches and sessions below. Everything a protocol needs of the engine is here.
 
 import type { Context } from "@opentelemetry/api";
 import type { Signature, Tensor } from "./tensor.ts";
@@ -112,14 +112,17 @@ export interface VersionStatistics {
 export interface Engine {
   /**
    * The version that shall answer. Synchronous: it is on the path of every request.
-   * @throws NotFound for an unknown deployment or version; Unavailable (MODEL_NOT_READY) for one that is not loaded.
+   * @throws NotFound for an unknown deployment or version; Unavailable (MODEL_NOT_READY) for one
+   *   that is not loaded.
    */
   route(ref: ModelRef, routingKey: string | undefined): Servable;
 
   /**
-   * Queues and runs. Also sends copies to the deployment's shadows (never in the way of the answer).
-   * @throws ResourceExhausted (OVERLOADED) at once when the queue is full; DeadlineExceeded; Cancelled;
-   *   Unavailable (INSTANCE_LOST); Internal (MODEL_RUN_FAILED) when the model refuses the input.
+   * Queues and runs. Also sends copies to the deployment's shadows (never in the way of the
+   * answer).
+   * @throws ResourceExhausted (OVERLOADED) at once when the queue is full; DeadlineExceeded;
+   *   Cancelled; Unavailable (INSTANCE_LOST); Internal (MODEL_RUN_FAILED) when the model refuses
+   *   the input.
    */
   infer(request: InferRequest): Promise<InferResult>;
 

@@ -1,5 +1,5 @@
-// Tensors as they travel through the server: named, typed, shaped, and as raw little-endian bytes from
-// the wire to the batch, so that nothing is decoded that need not be.
+// Tensors as they travel through the server: named, typed, shaped, and as raw little-endian bytes
+// from the wire to the batch, so that nothing is decoded that need not be.
 
 /** Open Inference Protocol datatypes that onnxruntime-node carries. */
 export const DATATYPES = [

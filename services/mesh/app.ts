@@ -1,8 +1,9 @@
 // Starts any set of services in one process, on one gRPC port: all of them on a laptop, one of them
 // in a container. Services call each other by gRPC here as they do across machines.
 
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { readEnv } from "../common/config.ts";
 import { InvalidArgument } from "../common/errors/domain-error.ts";
 import type { ServiceModule } from "../common/lifecycle.ts";
 import { openPlatform, type Platform, type ServedModules } from "../common/platform.ts";
@@ -27,6 +28,8 @@ export interface Mesh extends AsyncDisposable {
   readonly log: Logger;
   /** "127.0.0.1:50051"; undefined where only a gateway runs. */
   readonly grpcAddress: string | undefined;
+  /** The same for calls from this process: plain text, also behind TLS. */
+  readonly innerAddress: string | undefined;
   /** "127.0.0.1:8080"; undefined where no gateway runs. */
   readonly webAddress: string | undefined;
   /** Whether every service can do its work. */
@@ -51,7 +54,7 @@ export async function startMesh(
     await startTelemetry({
       serviceName: name,
       serviceVersion: PLINTH_VERSION,
-      env: readEnv(),
+      config: config.telemetry,
       log,
     }),
   );
@@ -91,6 +94,7 @@ export async function startMesh(
     platform,
     log,
     grpcAddress: served?.server.address,
+    innerAddress: served?.innerAddress,
     webAddress: gateway?.address,
     ready: () => served?.ready() ?? true,
     async drain() {
@@ -134,6 +138,12 @@ class Addresses {
   }
 }
 
+/** Where a server listens tells it apart from others; one on a free port is new each time. */
+function serverIdOf({ platform }: MeshConfig): string {
+  const { host, port } = platform.listen;
+  return port === 0 ? randomUUID() : `${hostname()}/${host}:${port}`;
+}
+
 async function createModules(options: {
   readonly config: MeshConfig;
   readonly services: readonly ServiceName[];
@@ -150,12 +160,27 @@ async function createModules(options: {
     modules.push(await createRegistry(deps));
   }
   if (services.includes("inference")) {
+    if (!services.includes("registry") && config.platform.meshSecret === undefined) {
+      throw new InvalidArgument(
+        "PLINTH_MESH_SECRET is not set: the registry would not let this server in. Set it to the " +
+          "same secret (16 to 256 characters) in every process of the mesh.",
+        { reason: ErrorReason.INVALID_FIELD },
+      );
+    }
     const registry = stack.use(
       new Channel({ address: addresses.of("registry"), token: platform.serviceToken }),
     );
     const version = PLINTH_VERSION;
     modules.push(
-      createInference({ config: config.inference, registry, blobs, clock, log, version }),
+      createInference({
+        serverId: serverIdOf(config),
+        config: config.inference,
+        registry,
+        blobs,
+        clock,
+        log,
+        version,
+      }),
     );
   }
   return modules;

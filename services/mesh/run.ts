@@ -4,16 +4,20 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { type Env, readEnv } from "../common/config.ts";
 import { Unavailable } from "../common/errors/domain-error.ts";
 import { untilSignal } from "../common/lifecycle.ts";
-import { Channel } from "../common/rpc/client.ts";
+import { Channel, createClient } from "../common/rpc/client.ts";
 import { type Mesh, SERVICES, type ServiceName, startMesh } from "./app.ts";
 import { upBanner } from "./banner.ts";
 import { type MeshConfig, parseMeshConfig } from "./config.ts";
 import { seedExamples, wantsExamples } from "./seed-examples.ts";
 
-/** What the command line may lay over the environment; absent: as the environment or the default says. */
+/**
+ * What the command line may lay over the environment; absent: as the environment or the default
+ * says.
+ */
 export interface UpOptions {
   readonly store?: string;
   readonly dataDir?: string;
@@ -41,12 +45,16 @@ export interface ServeOptions {
 
 const EXAMPLES_DIR = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "examples");
 
-/** Loading the models of a large data folder takes longer than this only when something is wrong. */
+/**
+ * Loading the models of a large data folder takes longer than this only when something is wrong.
+ */
 const READY_WITHIN_MS = 120_000;
 
 /** Runs the whole mesh until SIGINT or SIGTERM; the exit code. */
 export async function runUp(options: UpOptions): Promise<number> {
-  const config = parseMeshConfig(overlay(readEnv(), upSettings(options)));
+  // People watch this one start: what goes well is in the banner.
+  const env = { PLINTH_LOG: "warn", ...readEnv() };
+  const config = parseMeshConfig(overlay(env, upSettings(options)));
   const seeding = options.examples && (await wantsExamples(config.platform.dataDir));
   await using mesh = await startMesh(config, SERVICES);
   const stopped = untilSignal();
@@ -116,11 +124,11 @@ async function bringUp(
   config: MeshConfig,
   options: UpOptions & { readonly seeding: boolean },
 ): Promise<"started"> {
+  using channel = new Channel({
+    address: mesh.innerAddress ?? "",
+    token: mesh.platform.serviceToken,
+  });
   if (options.seeding) {
-    using channel = new Channel({
-      address: mesh.grpcAddress ?? "",
-      token: mesh.platform.serviceToken,
-    });
     await seedExamples({
       channel,
       dataDir: config.platform.dataDir,
@@ -134,9 +142,20 @@ async function bringUp(
     const { grpcAddress, webAddress } = mesh;
     print(JSON.stringify({ grpcAddress, webAddress, open }));
   } else {
-    print(upBanner(mesh, { open }).join("\n"));
+    const { tlsCert } = config.platform;
+    const example = await hasExample(channel);
+    print(upBanner(mesh, { open, example, tlsCert }).join("\n"));
   }
   return "started";
+}
+
+async function hasExample(channel: Channel): Promise<boolean> {
+  const name = "workspaces/default/deployments/flights";
+  const deployments = createClient(DeploymentService, channel);
+  return deployments.getDeployment({ name }).then(
+    () => true,
+    () => false,
+  );
 }
 
 function print(text: string): void {

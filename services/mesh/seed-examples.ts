@@ -1,6 +1,6 @@
-// Fills an empty mesh with the example models: pushes, approves and deploys what the example.json files
-// name, through the same RPCs that anyone uses. Each step is safe to repeat, so a start that was
-// cut short goes on where it was.
+// Fills an empty mesh with the example models: pushes, approves and deploys what the example.json
+// files name, through the same RPCs that anyone uses. Each step is safe to repeat, so a start that
+// was cut short goes on where it was.
 
 import { existsSync } from "node:fs";
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -48,7 +48,10 @@ const MARKER = "examples-pending";
 /** A deployment of a small model is served within this, or something is wrong. */
 const READY_WITHIN_MS = 60_000;
 
-/** Whether the data folder is new, or the examples were begun in it and not finished. To be asked before the store is opened. */
+/**
+ * Whether the data folder is new, or the examples were begun in it and not finished. To be asked
+ * before the store is opened.
+ */
 export async function wantsExamples(dataDir: string): Promise<boolean> {
   if (!existsSync(dataDir)) {
     return true;

@@ -1,5 +1,5 @@
-// Whether services in other processes can do their work, asked of their grpc.health.v1 now and then: what
-// a gateway that runs by itself says on /readyz.
+// Whether services in other processes can do their work, asked of their grpc.health.v1 now and
+// then: what a gateway that runs by itself says on /readyz.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Health, HealthCheckResponse_ServingStatus } from "../../gen/grpc/health/v1/health_pb.js";

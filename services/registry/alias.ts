@@ -2,7 +2,7 @@
 
 import type { Pairs } from "./model-version.ts";
 
-export const ALIAS_LENGTH_MAX = 255;
+const ALIAS_LENGTH_MAX = 255;
 export const ALIASES_MAX = 100;
 /** Refers to the highest version; cannot be set. */
 export const LATEST = "latest";

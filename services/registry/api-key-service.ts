@@ -2,10 +2,13 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { Role } from "../../gen/plinth/common/v1/options_pb.js";
 import type { ApiKeySchema } from "../../gen/plinth/registry/v1/api_key_pb.js";
 import type { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { type ApiKeyRecord, requireMayMakeKey } from "../common/auth/keys.ts";
-import { requireWorkspace } from "../common/auth/principal.ts";
+import { anonymous, type Principal, requireWorkspace } from "../common/auth/principal.ts";
+import { FailedPrecondition } from "../common/errors/domain-error.ts";
 import { apiKeyName, workspaceName } from "../common/names.ts";
 import { decodePageToken, encodePageToken, pageSizeOf } from "../common/page-token.ts";
 import type { ServiceHandlers } from "../common/rpc/context.ts";
@@ -19,6 +22,7 @@ export function apiKeyHandlers(deps: RegistryDeps): ServiceHandlers<typeof ApiKe
     async createApiKey({ parent, apiKey }, context) {
       const { workspace } = workspaceName.parse(parent, "parent");
       requireMayMakeKey(context.principal, workspace);
+      requireFirstKeyOpens(context.principal, workspace, apiKey?.roles ?? []);
       if (workspace !== "-") {
         await requireParentWorkspace(store, workspace);
       }
@@ -54,6 +58,26 @@ export function apiKeyHandlers(deps: RegistryDeps): ServiceHandlers<typeof ApiKe
       return toApiKey(await keys.revoke({ workspace, id: key }));
     },
   };
+}
+
+/**
+ * The first key of an open mesh closes it, so it must be one that can make the others.
+ * @throws FailedPrecondition
+ */
+function requireFirstKeyOpens(
+  principal: Principal,
+  workspace: string,
+  roles: readonly Role[],
+): void {
+  if (principal !== anonymous || (workspace === "-" && roles.includes(Role.ADMIN))) {
+    return;
+  }
+  throw new FailedPrecondition(
+    "The first key closes the mesh, so it must be an administrator's of all workspaces, or nobody " +
+      "could make another. Make it with `plinth keys create --role admin --all-workspaces`, then " +
+      "use it to make this one.",
+    { reason: ErrorReason.STATE_FORBIDS },
+  );
 }
 
 function toApiKey(record: ApiKeyRecord): MessageInitShape<typeof ApiKeySchema> {

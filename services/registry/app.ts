@@ -1,5 +1,4 @@
-// Puts the registry together from its stores; the mesh, its own main and the tests all start it
-// here.
+// Puts the registry together from its stores; the mesh and the tests all start it here.
 
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
@@ -38,13 +37,11 @@ export interface CreateRegistryDeps {
   readonly log?: Logger;
 }
 
-export type RegistryModule = ServiceModule;
-
 /**
  * A registry over these stores, which stay the caller's to close. It serves calls at once;
  * validation and sweeping begin with `start`.
  */
-export async function createRegistry(given: CreateRegistryDeps): Promise<RegistryModule> {
+export async function createRegistry(given: CreateRegistryDeps): Promise<ServiceModule> {
   const { config, documents, blobs, clock } = given;
   const store = await openRegistryStore(documents);
   const events = createEvents(given.log ?? createLogger({ service: "registry", level: "off" }));

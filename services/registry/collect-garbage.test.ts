@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { FakeClock } from "../common/clock.ts";
 import { useStore } from "../common/documents/testing.ts";
 import { createLogger } from "../common/telemetry/log.ts";
+import { FakeClock } from "../common/testing/fake-clock.ts";
 import {
   claimArtifact,
   collectArtifact,

@@ -1,19 +1,19 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { listSettings } from "../common/config.ts";
-import { parseConfig, registrySettings } from "./config.ts";
+import { listSettings, parseSettings } from "../common/config.ts";
+import { registrySettings } from "./config.ts";
 
 describe("config", () => {
   it("has defaults for everything", () => {
-    expect(parseConfig({})).toEqual({
+    expect(parseSettings({}, registrySettings)).toEqual({
       uploadBytesMax: 4 * 2 ** 30,
       uploadTtlMs: 86_400_000,
       uploadsMax: 1000,
       sandboxTimeoutMs: 60_000,
       sandboxMemoryBytes: 4 * 2 ** 30,
       sandboxParallelism: 1,
-      validationPollMs: 15_000,
-      validationLeaseMs: 30_000,
+      validationPollMs: 5_000,
+      validationLeaseMs: 10_000,
       sweepIntervalMs: 600_000,
     });
   });
@@ -23,7 +23,9 @@ describe("config", () => {
       PLINTH_REGISTRY_SANDBOX_MEMORY: "1MiB",
       PLINTH_REGISTRY_SANDBOX_PARALLELISM: "0",
     };
-    expect(() => parseConfig(env)).toThrow(/SANDBOX_MEMORY[\s\S]*SANDBOX_PARALLELISM/);
+    expect(() => parseSettings(env, registrySettings)).toThrow(
+      /SANDBOX_MEMORY[\s\S]*SANDBOX_PARALLELISM/,
+    );
   });
 
   it("is told in the README, each setting with its default", () => {

@@ -1,6 +1,6 @@
 // The settings of the registry.
 
-import { type ConfigOf, type Env, parseSettings } from "../common/config.ts";
+import type { ConfigOf } from "../common/config.ts";
 import { bytes, duration, integer } from "../common/setting.ts";
 
 /** What an operator may set; every one has a default. */
@@ -46,14 +46,14 @@ export const registrySettings = {
   }),
   validationPollMs: duration({
     env: "PLINTH_REGISTRY_VALIDATION_POLL",
-    default: "15s",
+    default: "5s",
     min: "100ms",
     max: "10m",
     about: "How often versions are looked for whose validation nobody does.",
   }),
   validationLeaseMs: duration({
     env: "PLINTH_REGISTRY_VALIDATION_LEASE",
-    default: "30s",
+    default: "10s",
     min: "1s",
     max: "10m",
     about: "How long a replica that went silent keeps others from its validations.",
@@ -68,8 +68,3 @@ export const registrySettings = {
 };
 
 export type RegistryConfig = ConfigOf<typeof registrySettings>;
-
-/** The configuration in an environment. @throws InvalidArgument with every fault. */
-export function parseConfig(env: Env): RegistryConfig {
-  return parseSettings(env, registrySettings, { elsewhere: ["PLINTH_"] });
-}

@@ -12,7 +12,7 @@ import {
 import type { DeploymentServing as ServingMessage } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import type { Stored } from "../common/documents/port.ts";
 import { durationOf } from "../common/duration.ts";
-import { etagOf } from "../common/etag.ts";
+import { headOf } from "./convert.ts";
 import {
   type Deployment,
   type DeploymentConfig,
@@ -39,11 +39,7 @@ export function toDeployment(
 ): MessageInitShape<typeof DeploymentSchema> {
   const { current, history } = document;
   return {
-    name: document._id,
-    uid: document.uid,
-    createTime: timestampFromDate(document.createTime),
-    updateTime: timestampFromDate(document.updateTime),
-    etag: etagOf(document.uid, document.version),
+    ...headOf(document),
     description: document.description,
     config: toConfig(current.config),
     revision: BigInt(current.number),

@@ -34,7 +34,7 @@ const APPROVALS = {
 /** A workspace as callers see it. */
 export function toWorkspace(document: Stored<Workspace>): MessageInitShape<typeof WorkspaceSchema> {
   return {
-    ...head(document),
+    ...headOf(document),
     displayName: document.displayName,
     labels: mapOf(document.labels),
   };
@@ -45,7 +45,7 @@ export function toModel(
   document: Stored<RegisteredModel>,
 ): MessageInitShape<typeof RegisteredModelSchema> {
   return {
-    ...head(document),
+    ...headOf(document),
     description: document.description,
     tags: mapOf(document.tags),
     aliases: Object.fromEntries(document.aliases.map(({ key, value }) => [key, BigInt(value)])),
@@ -61,7 +61,7 @@ export function toVersion(
 ): MessageInitShape<typeof ModelVersionSchema> {
   const { approvalRecord, failure, signature, graph } = document;
   return {
-    ...head(document),
+    ...headOf(document),
     version: BigInt(document.number),
     state: STATES[document.state],
     ...(failure === null ? {} : { failure: { ...failure } }),
@@ -112,7 +112,8 @@ export function fromLineage(message: LineageMessage | undefined): Lineage {
   };
 }
 
-function head(document: {
+/** What every resource says of itself. */
+export function headOf(document: {
   readonly _id: string;
   readonly uid: string;
   readonly version: number;

@@ -4,7 +4,7 @@ import {
   Deployment_State,
   VersionServingStatus_State,
 } from "../../gen/plinth/registry/v1/deployment_pb.js";
-import { FakeClock } from "../common/clock.ts";
+import { FakeClock } from "../common/testing/fake-clock.ts";
 import { linearModel } from "./test-models.ts";
 import { makeModel, push, pushApproved, type TestRegistry, take, useRegistry } from "./testing.ts";
 

@@ -80,7 +80,7 @@ export interface ServerReport {
 
 export type DeploymentState = "PENDING" | "READY" | "DEGRADED" | "FAILED";
 
-export const HISTORY_MAX = 10;
+const HISTORY_MAX = 10;
 const TARGETS_MAX = 16;
 const SHADOWS_MAX = 4;
 const WEIGHT_MAX = 1_000_000;

@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { encodeModel, type Graph } from "../common/testing/onnx-writer.ts";
 import { readOnnxGraph } from "./onnx-graph.ts";
-import { memorySource, WireError } from "./onnx-wire.ts";
-import { encodeModel, linearModel, ONNX_TYPE, singleNode, type TestGraph } from "./test-models.ts";
+import { WireError } from "./onnx-wire.ts";
+import { linearModel, singleNode } from "./test-models.ts";
 
-const read = (bytes: Uint8Array) => readOnnxGraph(memorySource(bytes));
+const read = (bytes: Uint8Array) =>
+  readOnnxGraph({
+    size: bytes.length,
+    read: (offset, length) => bytes.subarray(offset, offset + length),
+  });
 
 describe("onnx-graph", () => {
   it("reads what a model says of itself", () => {
@@ -47,13 +52,13 @@ describe("onnx-graph", () => {
   });
 
   it("finds weights in other files, also in subgraphs, and counts the operators there", () => {
-    const inner: TestGraph = {
+    const inner: Graph = {
       nodes: [{ op: "Identity", inputs: ["w"], outputs: ["o"] }],
       inputs: [],
       outputs: [{ name: "o" }],
-      initializers: [{ name: "w", type: ONNX_TYPE.FLOAT, dims: [2], external: "weights.bin" }],
+      initializers: [{ name: "w", datatype: "FP32", shape: [2], external: "weights.bin" }],
     };
-    const graph = read(singleNode("If", { attributes: [{ name: "then_branch", graph: inner }] }));
+    const graph = read(singleNode("If", { attributes: { then_branch: inner } }));
     expect(graph.externalFiles).toEqual(["weights.bin"]);
     expect(graph.operators).toEqual({ "ai.onnx.If": 1, "ai.onnx.Identity": 1 });
   });
@@ -62,19 +67,19 @@ describe("onnx-graph", () => {
     const graph = read(
       singleNode("Add", {
         inputs: [{ name: "x" }, { name: "w" }],
-        initializers: [{ name: "w", type: ONNX_TYPE.FLOAT, dims: [] }],
+        initializers: [{ name: "w", datatype: "FP32", shape: [] }],
       }),
     );
     expect(graph.inputs.map((input) => input.name)).toEqual(["x"]);
   });
 
   it("bounds the depth of graphs", () => {
-    let graph: TestGraph = { nodes: [], inputs: [], outputs: [] };
+    let graph: Graph = { nodes: [], inputs: [], outputs: [] };
     for (let depth = 0; depth < 40; depth++) {
-      const node = { op: "If", inputs: [], outputs: [], attributes: [{ name: "b", graph }] };
+      const node = { op: "If", inputs: [], outputs: [], attributes: { b: graph } };
       graph = { nodes: [node], inputs: [], outputs: [] };
     }
-    expect(() => read(encodeModel({ graph }))).toThrow(/nested deeper than 32/);
+    expect(() => read(encodeModel(graph))).toThrow(/nested deeper than 32/);
   });
 
   it.each([

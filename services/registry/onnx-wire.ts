@@ -29,14 +29,6 @@ const WINDOW_BYTES = 64 * 1024;
 const VARINT_BYTES_MAX = 10;
 const SIGN_BIT_64 = 64;
 
-/** Wraps bytes that are already in memory. */
-export function memorySource(bytes: Uint8Array): ByteSource {
-  return {
-    size: bytes.length,
-    read: (offset, length) => bytes.subarray(offset, offset + length),
-  };
-}
-
 /** A moving window over a source, and the protobuf scalars read through it. */
 export class WireReader {
   readonly size: number;

@@ -21,7 +21,7 @@ import { getDocument, notFound, type Upload, withoutStamps } from "./store.ts";
 
 /** What a crash may cost a sender. */
 const SYNC_EVERY_BYTES = 16 * 1024 * 1024;
-export const CHUNK_BYTES_MAX = 1024 * 1024;
+const CHUNK_BYTES_MAX = 1024 * 1024;
 const RECORD_TRIES = 5;
 
 /** The rest of an upload's stream, after the first message. */

@@ -11,9 +11,9 @@ import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { ModelVersion_State } from "../../gen/plinth/registry/v1/model_version_pb.js";
-import { useFolder } from "../common/blobs/testing.ts";
 import { Channel, createClient } from "../common/rpc/client.ts";
 import type { Client } from "../common/rpc/context.ts";
+import { useFolder } from "../common/testing/use-folder.ts";
 import { linearModel } from "./test-models.ts";
 import { sha256, take, uploadMessages } from "./testing.ts";
 

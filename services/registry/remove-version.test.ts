@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { ApiKeys } from "../common/auth/keys.ts";
-import { FakeClock } from "../common/clock.ts";
+import { parseSettings } from "../common/config.ts";
 import { useStore } from "../common/documents/testing.ts";
 import { createLogger } from "../common/telemetry/log.ts";
-import { parseConfig } from "./config.ts";
+import { FakeClock } from "../common/testing/fake-clock.ts";
+import { registrySettings } from "./config.ts";
 import type { RegistryDeps } from "./deps.ts";
 import { createEvents } from "./events.ts";
 import { finishRemovals } from "./remove-version.ts";
@@ -17,7 +18,7 @@ async function useDeps() {
   const blobs = await useBlobs();
   const registry = await useRegistry({ documents, blobs, clock, isStarted: false });
   const deps: RegistryDeps = {
-    config: parseConfig({}),
+    config: parseSettings({}, registrySettings),
     store: await openRegistryStore(documents),
     blobs,
     clock,

@@ -25,7 +25,7 @@ const CUT_OFF_MS = 60_000;
  * The deployment that has one of these versions as a target or shadow now, or undefined. History
  * does not count: a rollback checks for itself.
  */
-export async function findUser(
+async function findUser(
   store: RegistryStore,
   workspace: string,
   isUsed: (version: string) => boolean,

@@ -6,7 +6,7 @@ import type { OnnxGraph } from "./onnx-graph.ts";
 import type { Signature, TensorSpec } from "./signature.ts";
 
 /** Stable reasons of `ValidationFailure.reason`; the proto lists them for callers. */
-export const FAILURE_REASONS = [
+const FAILURE_REASONS = [
   "CORRUPT",
   "UNSUPPORTED_OPERATOR",
   "UNSUPPORTED_OPSET",

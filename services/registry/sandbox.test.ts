@@ -3,11 +3,19 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { useFolder } from "../common/blobs/testing.ts";
 import { Cancelled, Unavailable } from "../common/errors/domain-error.ts";
+import {
+  ELEMENT_TYPE,
+  type ElementType,
+  encodeModel,
+  type Graph,
+  integers,
+  ODD_ELEMENT_TYPE,
+} from "../common/testing/onnx-writer.ts";
+import { useFolder } from "../common/testing/use-folder.ts";
 import { runSandbox, type SandboxLimits } from "./sandbox.ts";
 import { parseSandboxReport } from "./sandbox-report.ts";
-import { encodeModel, linearModel, ONNX_TYPE, singleNode, type TestGraph } from "./test-models.ts";
+import { linearModel, singleNode } from "./test-models.ts";
 
 const LIMITS: SandboxLimits = { timeoutMs: 20_000, memoryBytes: 2 ** 31 };
 
@@ -17,48 +25,42 @@ async function examine(bytes: Uint8Array, limits = LIMITS, signal = new AbortCon
   return runSandbox(path, limits, signal);
 }
 
-const int64 = (...values: number[]): Uint8Array =>
-  new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
-
-const typed = (type: number) => ({
-  inputs: [{ name: "x", type, shape: ["N", 4] }],
-  outputs: [{ name: "y", type, shape: ["N", 4] }],
+const typed = (datatype: ElementType) => ({
+  inputs: [{ name: "x", datatype, shape: ["N", 4] }],
+  outputs: [{ name: "y", datatype, shape: ["N", 4] }],
 });
 
 /** Runs its body 2^52 times. */
-const endless: TestGraph = {
+const endless: Graph = {
   nodes: [
     {
       op: "Loop",
       inputs: ["trips", "go", "x"],
       outputs: ["y"],
-      attributes: [
-        {
-          name: "body",
-          graph: {
-            nodes: [
-              { op: "Identity", inputs: ["go_in"], outputs: ["go_out"] },
-              { op: "Identity", inputs: ["x_in"], outputs: ["x_out"] },
-            ],
-            inputs: [
-              { name: "i", type: ONNX_TYPE.INT64, shape: [] },
-              { name: "go_in", type: ONNX_TYPE.BOOL, shape: [] },
-              { name: "x_in", shape: ["N", 4] },
-            ],
-            outputs: [
-              { name: "go_out", type: ONNX_TYPE.BOOL, shape: [] },
-              { name: "x_out", shape: ["N", 4] },
-            ],
-          },
+      attributes: {
+        body: {
+          nodes: [
+            { op: "Identity", inputs: ["go_in"], outputs: ["go_out"] },
+            { op: "Identity", inputs: ["x_in"], outputs: ["x_out"] },
+          ],
+          inputs: [
+            { name: "i", datatype: "INT64", shape: [] },
+            { name: "go_in", datatype: "BOOL", shape: [] },
+            { name: "x_in", shape: ["N", 4] },
+          ],
+          outputs: [
+            { name: "go_out", datatype: "BOOL", shape: [] },
+            { name: "x_out", shape: ["N", 4] },
+          ],
         },
-      ],
+      },
     },
   ],
   inputs: [{ name: "x", shape: ["N", 4] }],
   outputs: [{ name: "y", shape: ["N", 4] }],
   initializers: [
-    { name: "trips", type: ONNX_TYPE.INT64, dims: [], raw: int64(2 ** 52) },
-    { name: "go", type: ONNX_TYPE.BOOL, dims: [], raw: Uint8Array.of(1) },
+    integers("trips", [], [2 ** 52]),
+    { name: "go", datatype: "BOOL", shape: [], data: Uint8Array.of(1) },
   ],
 };
 
@@ -66,7 +68,7 @@ const reshape = (shape: readonly (number | string)[]) =>
   singleNode("Reshape", {
     inputs: [{ name: "x", shape }],
     outputs: [{ name: "y" }],
-    initializers: [{ name: "s", type: ONNX_TYPE.INT64, dims: [2], raw: int64(-1, 3) }],
+    initializers: [integers("s", [2], [-1, 3])],
   });
 
 describe("sandbox", () => {
@@ -89,23 +91,7 @@ describe("sandbox", () => {
     expect(report.signature?.batchable).toBe(batchable);
   });
 
-  it.each(
-    Object.entries({
-      BOOL: 9,
-      UINT8: 2,
-      UINT16: 4,
-      UINT32: 12,
-      UINT64: 13,
-      INT8: 3,
-      INT16: 5,
-      INT32: 6,
-      INT64: 7,
-      FP16: 10,
-      FP32: 1,
-      FP64: 11,
-      BYTES: 8,
-    }),
-  )("carries %s", async (datatype, type) => {
+  it.each(Object.entries(ELEMENT_TYPE))("carries %s", async (datatype, type) => {
     const { signature, failure } = await examine(singleNode("Identity", typed(type)));
     expect(failure).toBeUndefined();
     expect(signature?.inputs[0]).toEqual({
@@ -139,9 +125,13 @@ describe("sandbox", () => {
       "ai.onnx.ml opset 99; this server supports up to 5",
     ],
     ["UNSUPPORTED_IR_VERSION", singleNode("Identity", { irVersion: 99 }), "supports up to 13"],
-    ["UNSUPPORTED_DATATYPE", singleNode("Identity", typed(ONNX_TYPE.BFLOAT16)), "bfloat16"],
-    ["UNSUPPORTED_DATATYPE", singleNode("Identity", typed(ONNX_TYPE.COMPLEX64)), "complex64"],
-    ["UNSUPPORTED_DATATYPE", singleNode("Identity", typed(ONNX_TYPE.INT4)), "int4"],
+    ["UNSUPPORTED_DATATYPE", singleNode("Identity", typed(ODD_ELEMENT_TYPE.BFLOAT16)), "bfloat16"],
+    [
+      "UNSUPPORTED_DATATYPE",
+      singleNode("Identity", typed(ODD_ELEMENT_TYPE.COMPLEX64)),
+      "complex64",
+    ],
+    ["UNSUPPORTED_DATATYPE", singleNode("Identity", typed(ODD_ELEMENT_TYPE.INT4)), "int4"],
     [
       "NON_TENSOR_IO",
       singleNode("SequenceConstruct", { outputs: [{ name: "scores", kind: "sequence" }] }),
@@ -150,7 +140,7 @@ describe("sandbox", () => {
     [
       "EXTERNAL_DATA",
       singleNode("Add", {
-        initializers: [{ name: "w", type: 1, dims: [4], external: "model.onnx.data" }],
+        initializers: [{ name: "w", datatype: "FP32", shape: [4], external: "model.onnx.data" }],
       }),
       '"model.onnx.data"',
     ],
@@ -170,10 +160,7 @@ describe("sandbox", () => {
   });
 
   it.each([
-    [
-      "rows that influence each other",
-      singleNode("Softmax", { attributes: [{ name: "axis", int: 0 }] }),
-    ],
+    ["rows that influence each other", singleNode("Softmax", { attributes: { axis: 0 } })],
     [
       "a fixed number of rows",
       singleNode("Identity", { inputs: [{ name: "x", shape: [2, 4] }], outputs: [{ name: "y" }] }),
@@ -182,7 +169,7 @@ describe("sandbox", () => {
       "one answer for all rows",
       singleNode("ReduceSum", {
         outputs: [{ name: "y" }],
-        attributes: [{ name: "keepdims", int: 0 }],
+        attributes: { keepdims: 0 },
       }),
     ],
   ])("finds that %s cannot be batched", async (_what, bytes) => {
@@ -199,23 +186,23 @@ describe("sandbox", () => {
   });
 
   it("stops a model that does not end", async () => {
-    const report = await examine(encodeModel({ graph: endless }), { ...LIMITS, timeoutMs: 1500 });
+    const report = await examine(encodeModel(endless), { ...LIMITS, timeoutMs: 1500 });
     expect(report.failure?.reason).toBe("TIMEOUT");
   });
 
   it("stops a model that wants more memory than allowed", async () => {
-    const graph: TestGraph = {
+    const graph: Graph = {
       nodes: [{ op: "ConstantOfShape", inputs: ["s"], outputs: ["y"] }],
       inputs: [],
       outputs: [{ name: "y" }],
-      initializers: [{ name: "s", type: ONNX_TYPE.INT64, dims: [2], raw: int64(100_000, 100_000) }],
+      initializers: [integers("s", [2], [100_000, 100_000])],
     };
-    const report = await examine(encodeModel({ graph }));
+    const report = await examine(encodeModel(graph));
     expect(report.failure?.reason).toBe("MEMORY_LIMIT");
   });
 
   it.runIf(process.platform === "linux")("outlives a crash of the child", async () => {
-    const examined = examine(encodeModel({ graph: endless }));
+    const examined = examine(encodeModel(endless));
     await signalSandbox("SIGSEGV");
     expect((await examined).failure).toMatchObject({
       reason: "CRASHED",
@@ -225,7 +212,7 @@ describe("sandbox", () => {
 
   it("is stopped by its signal and leaves no process", async () => {
     const stop = new AbortController();
-    const examined = examine(encodeModel({ graph: endless }), LIMITS, stop.signal);
+    const examined = examine(encodeModel(endless), LIMITS, stop.signal);
     const ended = expect(examined).rejects.toThrow(Cancelled);
     const pid = await signalSandbox(0);
     stop.abort();
@@ -240,7 +227,7 @@ describe("sandbox", () => {
 
   it("hands no environment on", async () => {
     process.env.PLINTH_TEST_SECRET = "s";
-    const examined = examine(encodeModel({ graph: endless }), { ...LIMITS, timeoutMs: 5000 });
+    const examined = examine(encodeModel(endless), { ...LIMITS, timeoutMs: 5000 });
     const pid = await signalSandbox(0);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain("PLINTH_TEST_SECRET");
     delete process.env.PLINTH_TEST_SECRET;

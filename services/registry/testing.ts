@@ -16,13 +16,15 @@ import { WorkspaceService } from "../../gen/plinth/registry/v1/workspace_service
 import { anonymous, type Principal } from "../common/auth/principal.ts";
 import { openBlobStore } from "../common/blobs/open.ts";
 import type { BlobStore } from "../common/blobs/port.ts";
-import { useFolder } from "../common/blobs/testing.ts";
 import { type Clock, systemClock } from "../common/clock.ts";
+import { parseSettings } from "../common/config.ts";
 import type { DocumentStore } from "../common/documents/port.ts";
 import { useStore } from "../common/documents/testing.ts";
+import type { ServiceModule } from "../common/lifecycle.ts";
 import type { CallContext, Client, ServiceBinding } from "../common/rpc/context.ts";
-import { createRegistry, type RegistryModule } from "./app.ts";
-import { parseConfig, type RegistryConfig } from "./config.ts";
+import { useFolder } from "../common/testing/use-folder.ts";
+import { createRegistry } from "./app.ts";
+import { type RegistryConfig, registrySettings } from "./config.ts";
 
 /** The services of a registry, called as one principal. */
 export interface RegistryCaller {
@@ -33,7 +35,7 @@ export interface RegistryCaller {
 }
 
 export interface TestRegistry extends RegistryCaller {
-  readonly module: RegistryModule;
+  readonly module: ServiceModule;
   readonly documents: DocumentStore;
   readonly blobs: BlobStore;
   readonly config: RegistryConfig;
@@ -54,7 +56,7 @@ export async function useRegistry(options: TestRegistryOptions = {}): Promise<Te
   const clock = options.clock ?? systemClock;
   const documents = options.documents ?? (await useStore({ clock }));
   const blobs = options.blobs ?? (await useBlobs());
-  const config = { ...parseConfig({}), ...options.config };
+  const config = { ...parseSettings({}, registrySettings), ...options.config };
   const module = await createRegistry({ config, documents, blobs, clock });
   onTestFinished(async () => {
     await module[Symbol.asyncDispose]();
@@ -183,7 +185,7 @@ export async function take<T>(stream: AsyncIterator<T>, count: number): Promise<
   return items;
 }
 
-function callerOf(module: RegistryModule, principal: Principal): RegistryCaller {
+function callerOf(module: ServiceModule, principal: Principal): RegistryCaller {
   const client = <S extends DescService>(service: S): Client<S> => {
     const binding = module.bindings.find((one) => one.service === service);
     if (binding === undefined) {

@@ -2,9 +2,10 @@ import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { openBlobStore } from "../common/blobs/open.ts";
-import { useFolder, useSmallDisk } from "../common/blobs/testing.ts";
-import { FakeClock } from "../common/clock.ts";
+import { useSmallDisk } from "../common/blobs/testing.ts";
 import { useStore } from "../common/documents/testing.ts";
+import { FakeClock } from "../common/testing/fake-clock.ts";
+import { useFolder } from "../common/testing/use-folder.ts";
 import { sha256, type TestRegistry, upload, uploadMessages, useRegistry } from "./testing.ts";
 
 const bytes = randomBytes(300_000);

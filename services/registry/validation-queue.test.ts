@@ -1,9 +1,10 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ModelVersion_State } from "../../gen/plinth/registry/v1/model_version_pb.js";
-import { FakeClock, systemClock } from "../common/clock.ts";
+import { systemClock } from "../common/clock.ts";
 import { useStore } from "../common/documents/testing.ts";
 import { Unavailable } from "../common/errors/domain-error.ts";
 import { createLogger } from "../common/telemetry/log.ts";
+import { FakeClock } from "../common/testing/fake-clock.ts";
 import { createEvents } from "./events.ts";
 import { openRegistryStore, withoutStamps } from "./store.ts";
 import { linearModel } from "./test-models.ts";

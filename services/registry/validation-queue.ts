@@ -190,7 +190,7 @@ export class ValidationQueue implements AsyncDisposable {
  * Tries the version's bytes in the sandbox and stores the verdict.
  * @throws whatever kept it from a verdict; the version is then as it was.
  */
-export async function validateModelVersion(
+async function validateModelVersion(
   deps: ValidationDeps,
   version: ModelVersion,
   signal: AbortSignal,

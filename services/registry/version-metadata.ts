@@ -5,8 +5,8 @@
 import type { GraphInfo, ValidationFailure } from "./sandbox-report.ts";
 import type { Signature } from "./signature.ts";
 
-export const COLUMNS_KEY = "plinth.columns";
-export const CLASS_LABELS_KEY = "plinth.class_labels";
+const COLUMNS_KEY = "plinth.columns";
+const CLASS_LABELS_KEY = "plinth.class_labels";
 
 const COUNT_MAX = 10_000;
 

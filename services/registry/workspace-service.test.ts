@@ -11,6 +11,9 @@ const stranger: Principal = {
   roles: [Role.SERVICE],
 };
 
+/** An administrator with a key. */
+const ROOT: Principal = { id: "workspaces/-/apiKeys/root", workspace: "-", roles: [Role.ADMIN] };
+
 describe("workspaces", () => {
   it("has `default` from the start, which stays", async () => {
     const { workspaces } = await useRegistry({ isStarted: false });
@@ -41,7 +44,8 @@ describe("workspaces", () => {
       message: expect.stringContaining(model),
     });
     await registry.models.deleteRegisteredModel({ name: model });
-    const { apiKey } = await keys.createApiKey({ parent: name, apiKey: { roles: [Role.VIEWER] } });
+    const viewer = { parent: name, apiKey: { roles: [Role.VIEWER] } };
+    const { apiKey } = await registry.as(ROOT).keys.createApiKey(viewer);
     await expect(workspaces.deleteWorkspace({ name })).rejects.toMatchObject({
       message: expect.stringContaining("revoke it"),
     });
@@ -79,8 +83,22 @@ describe("workspaces", () => {
 });
 
 describe("api keys", () => {
-  it("shows a secret once and lists in pages", async () => {
+  it("lets only an administrator's key of all workspaces be the first of an open mesh", async () => {
     const { keys } = await useRegistry({ isStarted: false });
+    const parent = "workspaces/-";
+    for (const made of [
+      keys.createApiKey({ parent: "workspaces/default", apiKey: { roles: [Role.ADMIN] } }),
+      keys.createApiKey({ parent, apiKey: { roles: [Role.EDITOR] } }),
+    ]) {
+      await expect(made).rejects.toMatchObject({ kind: "FailedPrecondition" });
+    }
+    expect((await keys.createApiKey({ parent, apiKey: { roles: [Role.ADMIN] } })).secret).toMatch(
+      /^plk_/,
+    );
+  });
+
+  it("shows a secret once and lists in pages", async () => {
+    const { keys } = (await useRegistry({ isStarted: false })).as(ROOT);
     const parent = "workspaces/default";
     const made = [];
     for (const displayName of ["a", "b", "c"]) {

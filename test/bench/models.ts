@@ -8,7 +8,7 @@ import {
   floats,
   type Initializer,
   type Node,
-} from "../../services/inference/testing/onnx-builder.ts";
+} from "../../services/common/testing/onnx-writer.ts";
 
 /** How a model is run by every contender that runs models. */
 export interface BenchModel {

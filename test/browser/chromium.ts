@@ -24,7 +24,7 @@ const FLAGS = [
 ];
 
 /** The installed Chromium, or undefined. */
-export function findChromium(): string | undefined {
+function findChromium(): string | undefined {
   const folders = (process.env.PATH ?? "").split(delimiter);
   const candidates = NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
   return candidates.find((file) => {

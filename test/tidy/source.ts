@@ -15,7 +15,7 @@ export interface SourceFile {
   readonly localImports: readonly string[];
 }
 
-/** Files that git tracks or would track, by extension. */
+/** Files that git tracks or would track and that are there, by extension. */
 export function trackedFiles(pattern: RegExp): readonly string[] {
   const listed = execFileSync("git", ["ls-files", "-co", "--exclude-standard"], {
     encoding: "utf8",

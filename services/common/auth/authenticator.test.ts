@@ -1,11 +1,12 @@
 import { describe, expect, it, onTestFinished } from "vitest";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { Role } from "../../../gen/plinth/common/v1/options_pb.js";
-import { FakeClock } from "../clock.ts";
 import { useStore } from "../documents/testing.ts";
-import { ResourceExhausted, Unauthenticated } from "../errors/domain-error.ts";
+import { ResourceExhausted, Unauthenticated, Unavailable } from "../errors/domain-error.ts";
+import { FakeClock } from "../testing/fake-clock.ts";
 import { createAuthenticator, serviceAuthorization } from "./authenticator.ts";
-import { newKeyId, newKeySecret } from "./key-secret.ts";
-import { ApiKeys } from "./keys.ts";
+import { keyIdOf, newKeyId, newKeySecret } from "./key-secret.ts";
+import { ApiKeys, type KeySource } from "./keys.ts";
 import { anonymous } from "./principal.ts";
 
 const editor = { workspace: "w", displayName: "ci", roles: [Role.EDITOR] };
@@ -33,6 +34,13 @@ async function refused(authenticate: () => unknown): Promise<string> {
     return (error as Error).message;
   }
   throw new Error("was let in");
+}
+
+function storeAway(): Unavailable {
+  return new Unavailable("the document store is not available", {
+    reason: ErrorReason.DEPENDENCY_UNAVAILABLE,
+    retryAfterMs: 1000,
+  });
 }
 
 describe("authenticator", () => {
@@ -128,6 +136,71 @@ describe("authenticator", () => {
     expect(guess).toThrow(ResourceExhausted);
     expect(await here.auth.authenticate(`Bearer ${secret}`)).toMatchObject({ workspace: "w" });
     expect(await Promise.all(guesses)).toHaveLength(256);
+  });
+
+  it("lets callers it knew in for an hour while the store is away, and nobody else", async () => {
+    const clock = new FakeClock();
+    const keys = await ApiKeys.open(await useStore(), clock);
+    const kept = (await keys.create(editor)).secret;
+    const brief = await keys.create({ ...editor, expireTime: new Date(clock.now() + 60_000) });
+    const unseen = (await keys.create(admin)).secret;
+    let away = false;
+    const source: KeySource = {
+      lookup: async (id) => {
+        if (away) throw storeAway();
+        return keys.lookup(id);
+      },
+      everMade: () => keys.everMade(),
+      onChange: (listener) => keys.onChange(listener),
+    };
+    using auth = createAuthenticator({
+      keys: source,
+      meshSecret: undefined,
+      clock,
+      openAllowed: false,
+    });
+    const ask = async (secret: string) => auth.authenticate(`Bearer ${secret}`);
+    await ask(kept);
+    await ask(brief.secret);
+    away = true;
+    clock.advance(10_000);
+    expect(await ask(kept)).toMatchObject({ workspace: "w" });
+    // From now on without waiting for a store that is known to be away.
+    expect(auth.authenticate(`Bearer ${kept}`)).toMatchObject({ workspace: "w" });
+    await expect(ask(unseen)).rejects.toBeInstanceOf(Unavailable);
+    clock.advance(50_000);
+    await expect(ask(brief.secret)).rejects.toBeInstanceOf(Unavailable);
+    clock.advance(3_500_000);
+    expect(await ask(kept)).toMatchObject({ workspace: "w" });
+    clock.advance(100_000);
+    await expect(ask(kept)).rejects.toBeInstanceOf(Unavailable);
+    away = false;
+    expect(await ask(kept)).toMatchObject({ workspace: "w" });
+    clock.advance(6000);
+    await keys.revoke({ workspace: "w", id: keyIdOf(kept)! });
+    await refused(() => ask(kept));
+  });
+
+  it("stays open while the store is away, if it was open before", async () => {
+    const clock = new FakeClock();
+    const keys = await ApiKeys.open(await useStore(), clock);
+    let away = false;
+    const source: KeySource = {
+      lookup: (id) => keys.lookup(id),
+      everMade: async () => {
+        if (away) throw storeAway();
+        return keys.everMade();
+      },
+      onChange: (listener) => keys.onChange(listener),
+    };
+    const options = { keys: source, meshSecret: undefined, clock, openAllowed: true };
+    using auth = createAuthenticator(options);
+    expect(await auth.authenticate(undefined)).toBe(anonymous);
+    away = true;
+    clock.advance(6000);
+    expect(await auth.authenticate(undefined)).toBe(anonymous);
+    using fresh = createAuthenticator(options);
+    await expect(fresh.authenticate(undefined)).rejects.toBeInstanceOf(Unavailable);
   });
 
   it("knows the services of its mesh and no others", async () => {

@@ -1,13 +1,14 @@
 // Who sent this call? Asked once a call and so on the hot path: the answer for a key seen in the
 // last seconds comes from memory without a promise. The price is staleness: a revocation made
 // elsewhere is noticed after at most STALE_MS; one made through this process's ApiKeys is noticed
-// at once.
+// at once. While the store is away, callers known before are let in on: what is loaded is served
+// on.
 
 import { hash, timingSafeEqual } from "node:crypto";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { Role } from "../../../gen/plinth/common/v1/options_pb.js";
 import type { Clock } from "../clock.ts";
-import { ResourceExhausted, Unauthenticated } from "../errors/domain-error.ts";
+import { ResourceExhausted, Unauthenticated, Unavailable } from "../errors/domain-error.ts";
 import { keyIdOf } from "./key-secret.ts";
 import { type ApiKeyRecord, isUsable, type KeySource, principalOf } from "./keys.ts";
 import { anonymous, type Principal } from "./principal.ts";
@@ -16,6 +17,15 @@ import { anonymous, type Principal } from "./principal.ts";
  * The contract of RevokeApiKey: 5 seconds on every other server, counted from before the lookup.
  */
 const STALE_MS = 5000;
+
+/**
+ * While the store does not answer, what it said last counts for this long: nobody can revoke a key
+ * in a store that is away, and a mesh that refused all its callers would be away with it.
+ */
+const AWAY_MAX_MS = 3_600_000;
+
+/** A caller known before waits this long for a store that does not answer, and no longer. */
+const SLOW_MS = 500;
 
 /** A refusal is remembered just long enough to keep a client in a tight loop off the store. */
 const REFUSED_MS = 1000;
@@ -37,7 +47,8 @@ export interface Authenticator extends Disposable {
   /**
    * The caller that an `authorization` header stands for; undefined: the call carried none.
    * @throws Unauthenticated, now or as a rejection; Unavailable when the store is away and the key
-   *   is not remembered; ResourceExhausted when too many unknown keys are being looked up.
+   *   was not let in within the last hour; ResourceExhausted when too many unknown keys are being
+   *   looked up.
    */
   authenticate(authorizationHeader: string | undefined): Principal | Promise<Principal>;
 }
@@ -70,8 +81,10 @@ interface Known {
   /** Absent: the mesh's own credential. */
   readonly keyId: string | undefined;
   readonly principal: Principal;
-  /** Not used from this moment on: the lookup is stale or the key expired. */
+  /** Asked about again from this moment on: the lookup is stale or the key expired. */
   readonly untilMs: number;
+  /** Not used from this moment on, whether or not the store can be asked. */
+  readonly awayUntilMs: number;
 }
 
 class CachingAuthenticator implements Authenticator {
@@ -86,6 +99,9 @@ class CachingAuthenticator implements Authenticator {
   #keysExist = false;
   #openAsked: Promise<Principal> | undefined;
   #noKeysUntilMs = Number.NEGATIVE_INFINITY;
+  #openAwayUntilMs = Number.NEGATIVE_INFINITY;
+  /** Whether the last question to the store found it away. */
+  #storeAway = false;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -116,20 +132,48 @@ class CachingAuthenticator implements Authenticator {
     if (token.startsWith("plm_")) {
       return this.#asService(token, tokenHash);
     }
-    return this.#byKey(token, tokenHash, nowMs);
+    const asked = this.#byKey(token, tokenHash, nowMs);
+    return known !== undefined && nowMs < known.awayUntilMs
+      ? this.#unlessAway(asked, known.principal)
+      : asked;
   }
 
   #withoutCredentials(): Principal | Promise<Principal> {
     if (!this.#options.openAllowed || this.#keysExist) {
       throw refusal("The call carries no credentials.");
     }
-    if (this.#options.clock.now() < this.#noKeysUntilMs) {
+    const nowMs = this.#options.clock.now();
+    if (nowMs < this.#noKeysUntilMs) {
       return anonymous;
     }
     this.#openAsked ??= this.#askIfOpen().finally(() => {
       this.#openAsked = undefined;
     });
-    return this.#openAsked;
+    return nowMs < this.#openAwayUntilMs
+      ? this.#unlessAway(this.#openAsked, anonymous)
+      : this.#openAsked;
+  }
+
+  /** What the store says, or who the caller was known to be while it is away or slow. */
+  #unlessAway(asked: Promise<Principal>, known: Principal): Principal | Promise<Principal> {
+    if (!this.#storeAway) {
+      return soonOr(asked, known);
+    }
+    // Whoever comes after the answer finds it.
+    asked.catch(() => undefined);
+    return known;
+  }
+
+  /** A question to the store; notes whether it is away. */
+  async #ask<T>(question: Promise<T>): Promise<T> {
+    try {
+      const answer = await question;
+      this.#storeAway = false;
+      return answer;
+    } catch (error) {
+      this.#storeAway = error instanceof Unavailable;
+      throw error;
+    }
   }
 
   async #askIfOpen(): Promise<Principal> {
@@ -138,11 +182,12 @@ class CachingAuthenticator implements Authenticator {
     const changes = this.#changes;
     // Records are never deleted, so once a key was made this never opens again, not even when the
     // last key expires: that must not unlock the mesh.
-    if ((await keys.everMade()) || this.#changes !== changes) {
+    if ((await this.#ask(keys.everMade())) || this.#changes !== changes) {
       this.#keysExist = true;
       throw refusal("The call carries no credentials.");
     }
     this.#noKeysUntilMs = askedMs + STALE_MS;
+    this.#openAwayUntilMs = askedMs + AWAY_MAX_MS;
     return anonymous;
   }
 
@@ -152,7 +197,8 @@ class CachingAuthenticator implements Authenticator {
     }
     // It stays right for as long as this process lives.
     const untilMs = Number.POSITIVE_INFINITY;
-    remember(this.#known, tokenHash, { keyId: undefined, principal: service, untilMs });
+    const known = { keyId: undefined, principal: service, untilMs, awayUntilMs: untilMs };
+    remember(this.#known, tokenHash, known);
     return service;
   }
 
@@ -184,7 +230,7 @@ class CachingAuthenticator implements Authenticator {
     const { clock, keys } = this.#options;
     const askedMs = clock.now();
     const changes = this.#changes;
-    const record = await keys.lookup(keyId);
+    const record = await this.#ask(keys.lookup(keyId));
     this.#known.delete(tokenHash);
     if (record === undefined || !matches(record, tokenHash) || !isUsable(record, clock.now())) {
       remember(this.#refusedUntilMs, tokenHash, clock.now() + REFUSED_MS);
@@ -194,7 +240,8 @@ class CachingAuthenticator implements Authenticator {
     if (this.#changes === changes) {
       const expireMs = record.expireTime?.getTime() ?? Number.POSITIVE_INFINITY;
       const untilMs = Math.min(askedMs + STALE_MS, expireMs);
-      remember(this.#known, tokenHash, { keyId, principal, untilMs });
+      const awayUntilMs = Math.min(askedMs + AWAY_MAX_MS, expireMs);
+      remember(this.#known, tokenHash, { keyId, principal, untilMs, awayUntilMs });
     }
     return principal;
   }
@@ -210,6 +257,24 @@ class CachingAuthenticator implements Authenticator {
         this.#known.delete(tokenHash);
       }
     }
+  }
+}
+
+/** The answer, or what was known where it does not come soon or the store is away. */
+async function soonOr(asked: Promise<Principal>, known: Principal): Promise<Principal> {
+  let timer: NodeJS.Timeout | undefined;
+  const slow = new Promise<Principal>((resolve) => {
+    timer = setTimeout(() => resolve(known), SLOW_MS);
+  });
+  try {
+    return await Promise.race([asked, slow]);
+  } catch (error) {
+    if (error instanceof Unavailable) {
+      return known;
+    }
+    throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

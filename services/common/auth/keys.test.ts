@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Role } from "../../../gen/plinth/common/v1/options_pb.js";
-import { FakeClock } from "../clock.ts";
 import { useStore } from "../documents/testing.ts";
 import { InvalidArgument, NotFound, PermissionDenied } from "../errors/domain-error.ts";
+import { FakeClock } from "../testing/fake-clock.ts";
 import { keyIdOf, newKeyId, newKeySecret, secretHash } from "./key-secret.ts";
 import { ApiKeys, isUsable, principalOf, requireMayMakeKey } from "./keys.ts";
 import { anonymous } from "./principal.ts";

@@ -6,7 +6,9 @@ import { Role } from "../../../gen/plinth/common/v1/options_pb.js";
 import { PermissionDenied } from "../errors/domain-error.ts";
 
 export interface Principal {
-  /** `workspaces/w/apiKeys/k`, `anonymous` or `services/inference`; written into records and logs. */
+  /**
+   * `workspaces/w/apiKeys/k`, `anonymous` or `services/inference`; written into records and logs.
+   */
   readonly id: string;
   /** The one workspace it reaches, or `-` for all of them. */
   readonly workspace: string;

@@ -7,10 +7,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { useFolder } from "../testing/use-folder.ts";
 import { openLocalBlobs } from "./local.ts";
 import { openBlobStore } from "./open.ts";
 import type { BlobStore, Digest } from "./port.ts";
-import { useFolder, useSmallDisk } from "./testing.ts";
+import { useSmallDisk } from "./testing.ts";
 
 const MEBIBYTE = 1_024 * 1_024;
 

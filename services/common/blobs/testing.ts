@@ -1,17 +1,10 @@
-// For tests of what writes to a disk: folders, and disks small enough to fill.
+// For tests of what writes to a disk: disks small enough to fill.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
-
-/** An empty folder, removed when the running test has finished. */
-export function useFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), "plinth-test-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 /** An empty disk of this size, or undefined where the system does not let us mount one. */
 export function useSmallDisk(sizeBytes: number): string | undefined {

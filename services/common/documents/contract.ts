@@ -3,7 +3,7 @@
 // one, is not promised.
 
 import { describe, expect, it, onTestFinished } from "vitest";
-import { FakeClock } from "../clock.ts";
+import { FakeClock } from "../testing/fake-clock.ts";
 import { collect, type Database, type Thing, type UseDatabase } from "./contract-database.ts";
 import { feedContract } from "./contract-feed.ts";
 import { outageContract } from "./contract-outage.ts";

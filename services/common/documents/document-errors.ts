@@ -4,7 +4,6 @@ import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import {
   Aborted,
   AlreadyExists,
-  DomainError,
   FailedPrecondition,
   NotFound,
   ResourceExhausted,
@@ -89,9 +88,4 @@ export function writesQueueFull(limit: number): ResourceExhausted {
     reason: ErrorReason.OVERLOADED,
     retryAfterMs: RETRY_UNAVAILABLE_MS,
   });
-}
-
-/** True for errors that drivers pass on as they are. */
-export function isDomainError(error: unknown): error is DomainError {
-  return error instanceof DomainError;
 }

@@ -29,7 +29,7 @@ import type {
 import { BATCH_SIZE, checkId, parseLimit } from "./query.ts";
 import type { Signal } from "./wake-up.ts";
 
-export interface MongoCollectionParts {
+interface MongoCollectionParts {
   readonly now: () => number;
   readonly retention: number;
   readonly signal: Signal;

@@ -1,7 +1,8 @@
 // What the MongoDB driver's errors become.
 
 import { MongoError, MongoServerError } from "mongodb";
-import { isDomainError, storageFull, unavailable } from "./document-errors.ts";
+import { DomainError } from "../errors/domain-error.ts";
+import { storageFull, unavailable } from "./document-errors.ts";
 
 const DUPLICATE_KEY = 11_000;
 const OUT_OF_DISK_SPACE = 14_031;
@@ -27,8 +28,8 @@ export function isRefused(error: unknown): boolean {
 }
 
 /** Any error of the driver as the port's; others as they are. */
-export function mapMongoError(error: unknown): unknown {
-  if (isDomainError(error)) return error;
+function mapMongoError(error: unknown): unknown {
+  if (error instanceof DomainError) return error;
   if (!(error instanceof MongoError)) {
     // A socket that ends while the driver writes to it is passed on as it is.
     return isSystemError(error) ? unavailable("the connection broke", error) : error;

@@ -1,8 +1,8 @@
 // The change feed of a collection in MongoDB, without transactions and without change streams.
 //
 // <name>_feed is the log: one entry a change, `_id` its revision. A write
-//   1. inserts its entry, pending, with `_id` one above the newest. A taken `_id` is tried again one
-//      higher, so revisions have no gaps and their order is the order of the log;
+//   1. inserts its entry, pending, with `_id` one above the newest. A taken `_id` is tried again
+//      one higher, so revisions have no gaps and their order is the order of the log;
 //   2. decides it: one atomic update of the document, on condition that no change of this revision
 //      or a later one was decided on it before (field `a`). The update either sets the content or,
 //      where a unique index forbids that, moves `a` alone: then the entry is void;

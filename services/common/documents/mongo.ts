@@ -5,6 +5,7 @@
 
 import { MongoClient } from "mongodb";
 import { type Clock, systemClock } from "../clock.ts";
+import { ExpirySweeper } from "./expiry-sweeper.ts";
 import { MongoCollection } from "./mongo-collection.ts";
 import { mapped } from "./mongo-errors.ts";
 import type { Collection, CollectionSpec, Document, DocumentStore } from "./port.ts";
@@ -61,17 +62,12 @@ class MongoStore implements DocumentStore {
   readonly #client: MongoClient;
   readonly #options: MongoStoreOptions;
   readonly #database: string;
-  readonly #expiring = new Map<string, MongoCollection<Document>>();
-  readonly #timer: NodeJS.Timeout;
-  #sweeping: Promise<void> | undefined;
+  readonly #sweeper = new ExpirySweeper(SWEEP_INTERVAL_MS);
 
   constructor(client: MongoClient, options: MongoStoreOptions) {
     this.#client = client;
     this.#options = options;
     this.#database = databaseOf(options.uri);
-    this.#timer = setInterval(() => {
-      this.#sweeping ??= this.#sweep();
-    }, SWEEP_INTERVAL_MS).unref();
   }
 
   async collection<T extends Document>(spec: CollectionSpec): Promise<Collection<T>> {
@@ -83,7 +79,7 @@ class MongoStore implements DocumentStore {
     const database = this.#client.db(this.#database);
     const collection = await mapped(() => MongoCollection.open<T>(database, spec, parts));
     if (collection.sweeps) {
-      this.#expiring.set(spec.name, collection as unknown as MongoCollection<Document>);
+      this.#sweeper.add(spec.name, () => collection.sweep());
     }
     return collection;
   }
@@ -93,19 +89,9 @@ class MongoStore implements DocumentStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
+    const swept = this.#sweeper[Symbol.asyncDispose]();
     await this.#client.close();
-    await this.#sweeping;
-  }
-
-  async #sweep(): Promise<void> {
-    try {
-      for (const collection of this.#expiring.values()) await collection.sweep();
-    } catch {
-      // Nobody waits for a sweep, reads do not depend on it, and the next one comes.
-    } finally {
-      this.#sweeping = undefined;
-    }
+    await swept;
   }
 }
 

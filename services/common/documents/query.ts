@@ -9,7 +9,7 @@ import type { CollectionSpec, Filter, IndexSpec, Scalar, Sort } from "./port.ts"
 /**
  * Characters in an `_id`; it is a key of indexes in both databases, which have limits of their own.
  */
-export const ID_LENGTH_MAX = 1_024;
+const ID_LENGTH_MAX = 1_024;
 
 /** Bytes of one encoded document: a feed entry holds a whole one, and MongoDB stops at 16 MiB. */
 export const DOCUMENT_BYTES_MAX = 8 * 1_024 * 1_024;
@@ -114,7 +114,7 @@ export function invalid(field: string, description: string): InvalidArgument {
 }
 
 /** True for a value that holds no others. */
-export function isScalar(value: unknown): value is Scalar {
+function isScalar(value: unknown): value is Scalar {
   if (value === null || value instanceof Date || value instanceof Uint8Array) return true;
   return ["string", "number", "boolean"].includes(typeof value);
 }

@@ -5,8 +5,8 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import { DataLoss } from "../errors/domain-error.ts";
-import { isDomainError, storageFull, unavailable, writesQueueFull } from "./document-errors.ts";
+import { DataLoss, DomainError } from "../errors/domain-error.ts";
+import { storageFull, unavailable, writesQueueFull } from "./document-errors.ts";
 
 /** How long SQLite itself waits for another process's lock, blocking the event loop. */
 const LOCK_SLICE_MS = 10;
@@ -187,7 +187,7 @@ export class SqliteConnection implements AsyncDisposable {
         try {
           outcomes.push({ result: write.run() });
         } catch (error) {
-          if (!isDomainError(error)) throw error;
+          if (!(error instanceof DomainError)) throw error;
           outcomes.push({ error });
         }
       }
@@ -240,8 +240,8 @@ export function violatedConstraint(error: unknown): string | undefined {
 }
 
 /** Any error of the driver as the port's. */
-export function mapSqliteError(error: unknown): unknown {
-  if (isDomainError(error)) return error;
+function mapSqliteError(error: unknown): unknown {
+  if (error instanceof DomainError) return error;
   const code = primaryCode(error);
   if (code === undefined) {
     const closed = (error as { code?: unknown } | undefined)?.code === "ERR_INVALID_STATE";

@@ -16,7 +16,7 @@ const COMPARISONS = { gt: ">", gte: ">=", lt: "<", lte: "<=" } as const;
 const NOTHING: Condition = { sql: "0", values: [] };
 
 /** The expression that reads a field. */
-export function fieldSql(field: string): string {
+function fieldSql(field: string): string {
   if (field === "_id") return "id";
   if (field === "version" || field === "revision") return field;
   return `json_extract(body, ${pathSql(field)})`;

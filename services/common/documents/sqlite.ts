@@ -7,6 +7,7 @@ import { mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
 import { unavailable } from "./document-errors.ts";
+import { ExpirySweeper } from "./expiry-sweeper.ts";
 import type { Collection, CollectionSpec, Document, DocumentStore } from "./port.ts";
 import { checkSpec, FEED_RETENTION } from "./query.ts";
 import { SqliteCollection } from "./sqlite-collection.ts";
@@ -46,20 +47,13 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Docu
 class SqliteStore implements DocumentStore {
   readonly #connection: SqliteConnection;
   readonly #options: SqliteStoreOptions;
-  readonly #expiring = new Map<string, SqliteCollection<Document>>();
+  readonly #sweeper: ExpirySweeper;
   readonly #signals = new Map<string, Signal>();
-  readonly #timer: NodeJS.Timeout | undefined;
-  #sweeping: Promise<void> | undefined;
 
   constructor(connection: SqliteConnection, options: SqliteStoreOptions) {
     this.#connection = connection;
     this.#options = options;
-    const intervalMs = options.sweepIntervalMs ?? SWEEP_INTERVAL_MS;
-    if (intervalMs > 0) {
-      this.#timer = setInterval(() => {
-        this.#sweeping ??= this.#sweep();
-      }, intervalMs).unref();
-    }
+    this.#sweeper = new ExpirySweeper(options.sweepIntervalMs ?? SWEEP_INTERVAL_MS);
   }
 
   async collection<T extends Document>(spec: CollectionSpec): Promise<Collection<T>> {
@@ -69,7 +63,7 @@ class SqliteStore implements DocumentStore {
     const parts = { feed, now: () => clock.now() };
     const collection = await SqliteCollection.open<T>(this.#connection, spec, parts);
     if (spec.indexes.some((index) => index.expireAfterSeconds !== undefined)) {
-      this.#expiring.set(spec.name, collection as unknown as SqliteCollection<Document>);
+      this.#sweeper.add(spec.name, () => collection.sweep());
     }
     return collection;
   }
@@ -81,9 +75,9 @@ class SqliteStore implements DocumentStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    clearInterval(this.#timer);
+    const swept = this.#sweeper[Symbol.asyncDispose]();
     await this.#connection[Symbol.asyncDispose]();
-    await this.#sweeping;
+    await swept;
   }
 
   #feed(collection: string): Promise<SqliteFeed> {
@@ -93,16 +87,6 @@ class SqliteStore implements DocumentStore {
     const signal = path === ":memory:" ? own : sharedSignal(`${path}\0${collection}`);
     const retention = this.#options.feedRetention ?? FEED_RETENTION;
     return SqliteFeed.open(this.#connection, collection, { retention, signal });
-  }
-
-  async #sweep(): Promise<void> {
-    try {
-      for (const collection of this.#expiring.values()) await collection.sweep();
-    } catch {
-      // Nobody waits for a sweep, reads do not depend on it, and the next one comes.
-    } finally {
-      this.#sweeping = undefined;
-    }
   }
 }
 

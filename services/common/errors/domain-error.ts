@@ -27,7 +27,9 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** Which condition does not hold: its type ("STATE"), its subject (a resource name) and what to do. */
+/**
+ * Which condition does not hold: its type ("STATE"), its subject (a resource name) and what to do.
+ */
 export interface PreconditionViolation {
   readonly type: string;
   readonly subject: string;

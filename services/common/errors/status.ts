@@ -1,5 +1,6 @@
-// The one table between domain errors and google.rpc.Status, both ways. Transports call toStatus when
-// a handler threw and fromStatus when a server answered with an error; nothing else knows gRPC codes.
+// The one table between domain errors and google.rpc.Status, both ways. Transports call toStatus
+// when a handler threw and fromStatus when a server answered with an error; nothing else knows gRPC
+// codes.
 
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Any, anyPack, anyUnpack, durationMs } from "@bufbuild/protobuf/wkt";
@@ -105,8 +106,8 @@ function details(error: domain.DomainError): Any[] {
 const RETRY_AFTER_DEFAULT_MS = 1000;
 
 /**
- * The way back: a server's code, message and `grpc-status-details-bin` as the error its handler threw.
- * Details that cannot be read are left out, never fatal.
+ * The way back: a server's code, message and `grpc-status-details-bin` as the error its handler
+ * threw. Details that cannot be read are left out, never fatal.
  */
 export function fromStatus(
   code: number,

@@ -2,7 +2,7 @@ import { AssertionError } from "node:assert";
 import { describe, expect, it } from "vitest";
 import { collectInstruments, counter, gauge, histogram } from "./instruments.ts";
 import { startTelemetry } from "./start.ts";
-import { useOtlpReceiver } from "./testing.ts";
+import { telemetryConfig, useOtlpReceiver } from "./testing.ts";
 
 const named = { serviceName: "plinth-test", serviceVersion: "1" };
 
@@ -76,7 +76,7 @@ describe("instruments", () => {
       .record(0.75);
     counter(spec("test.drops")).bind({ reason: "deadline" }).add(4);
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.endpoint };
-    const telemetry = await startTelemetry({ ...named, env });
+    const telemetry = await startTelemetry({ ...named, config: telemetryConfig(env) });
     const text = await telemetry.metricsText();
     await telemetry[Symbol.asyncDispose]();
     expect(text).toContain('# TYPE test_depth gauge\ntest_depth{q="main"} 3\n');

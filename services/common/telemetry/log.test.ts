@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { newKeyId, newKeySecret } from "../auth/key-secret.ts";
-import { FakeClock } from "../clock.ts";
 import { NotFound } from "../errors/domain-error.ts";
+import { FakeClock } from "../testing/fake-clock.ts";
 import { createLogger, type LogLevel } from "./log.ts";
 import { extractTrace } from "./propagation.ts";
 

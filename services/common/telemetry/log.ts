@@ -80,7 +80,7 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 /** The text with the secret part of API keys and service credentials taken out. */
-export function redact(text: string): string {
+function redact(text: string): string {
   if (!text.includes("plk_") && !text.includes("plm_")) {
     return text;
   }

@@ -1,9 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { createRpcMetrics, OTHER_METHOD } from "./rpc-metrics.ts";
+import { createRpcMetrics } from "./rpc-metrics.ts";
 import { startTelemetry } from "./start.ts";
+import { telemetryConfig } from "./testing.ts";
 
 async function scrape(record: () => void): Promise<string> {
-  const named = { serviceName: "plinth-test", serviceVersion: "1", env: {} };
+  const config = telemetryConfig();
+  const named = { serviceName: "plinth-test", serviceVersion: "1", config };
   await using telemetry = await startTelemetry(named);
   record();
   return await telemetry.metricsText();
@@ -39,15 +41,15 @@ describe("rpc-metrics", () => {
   it("tells any failed call it made as an error, and takes unheard-of codes", async () => {
     const text = await scrape(() => {
       const metrics = createRpcMetrics("client");
-      const other = metrics.method(OTHER_METHOD);
-      expect(metrics.method(OTHER_METHOD)).toBe(other);
+      const other = metrics.method("/test.Service/Do");
+      expect(metrics.method("/test.Service/Do")).toBe(other);
       other.begin();
       other.end(8, 1);
       other.begin();
       other.end(99, 1);
     });
     const of = (code: string) =>
-      `{rpc_system_name="grpc",rpc_method="_OTHER",rpc_status_code="${code}",error_type="${code}"}`;
+      `{rpc_system_name="grpc",rpc_method="test.Service/Do",rpc_status_code="${code}",error_type="${code}"}`;
     expect(text).toContain(`rpc_client_call_duration_count${of("RESOURCE_EXHAUSTED")} 1\n`);
     expect(text).toContain(`rpc_client_call_duration_count${of("UNKNOWN")} 1\n`);
   });

@@ -11,6 +11,7 @@ import {
   METRIC_RPC_SERVER_CALL_DURATION,
   RPC_SYSTEM_NAME_VALUE_GRPC,
 } from "@opentelemetry/semantic-conventions";
+import { Code } from "../../../gen/google/rpc/code_pb.js";
 import { LATENCY_BOUNDARIES_S } from "./buckets.ts";
 import {
   type GaugeSeries,
@@ -20,41 +21,15 @@ import {
   type Instrument,
 } from "./instruments.ts";
 
-const CODE_NAMES = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-] as const;
-
-/** Where codes that gRPC does not define are counted. */
-const UNKNOWN = CODE_NAMES.indexOf("UNKNOWN");
-
-/** Codes that are a server's own failure; the others it answered as it should. */
-const SERVER_ERRORS: ReadonlySet<string> = new Set([
-  "UNKNOWN",
-  "DEADLINE_EXCEEDED",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
+/** Codes that are a server's own failure; with the others it answered as it should. */
+export const SERVER_FAULTS: ReadonlySet<number> = new Set([
+  Code.UNKNOWN,
+  Code.DEADLINE_EXCEEDED,
+  Code.UNIMPLEMENTED,
+  Code.INTERNAL,
+  Code.UNAVAILABLE,
+  Code.DATA_LOSS,
 ]);
-
-/** The convention's value for a method that the server does not have: callers invent any number. */
-export const OTHER_METHOD = "_OTHER";
 
 /** One method's figures; got once when the method is bound, used for each call. */
 export interface RpcMethodMetrics {
@@ -65,7 +40,9 @@ export interface RpcMethodMetrics {
 }
 
 export interface RpcMetrics {
-  /** `path`: "/package.Service/Method" of a known method, or OTHER_METHOD. */
+  /**
+   * `path`: "/package.Service/Method" of a known method: callers could invent any number of others.
+   */
   method(path: string): RpcMethodMetrics;
 }
 
@@ -83,13 +60,13 @@ export function createRpcMetrics(side: "server" | "client"): RpcMetrics {
     description: `RPCs in progress, ${server ? "served" : "made"} by this process.`,
     unit: "{call}",
   });
-  const isError = (code: string): boolean => (server ? SERVER_ERRORS.has(code) : code !== "OK");
+  const isFault = (code: number): boolean => (server ? SERVER_FAULTS.has(code) : code !== Code.OK);
   const methods = new Map<string, RpcMethodMetrics>();
   return {
     method(path) {
       let method = methods.get(path);
       if (method === undefined) {
-        method = methodMetrics(path.replace(/^\//, ""), duration, active, isError);
+        method = methodMetrics(path.replace(/^\//, ""), duration, active, isFault);
         methods.set(path, method);
       }
       return method;
@@ -101,7 +78,7 @@ function methodMetrics(
   method: string,
   duration: Instrument<HistogramSeries>,
   active: Instrument<GaugeSeries>,
-  isError: (code: string) => boolean,
+  isFault: (code: number) => boolean,
 ): RpcMethodMetrics {
   const attributes = {
     [ATTR_RPC_SYSTEM_NAME]: RPC_SYSTEM_NAME_VALUE_GRPC,
@@ -109,12 +86,12 @@ function methodMetrics(
   };
   const activeCalls = active.bind(attributes);
   // Bound when a code first occurs: most methods see three of the seventeen.
-  const byCode: (HistogramSeries | undefined)[] = CODE_NAMES.map(() => undefined);
+  const byCode: (HistogramSeries | undefined)[] = [];
   const bindCode = (statusCode: number): HistogramSeries => {
-    const known = CODE_NAMES[statusCode] === undefined ? UNKNOWN : statusCode;
-    const code = CODE_NAMES[known]!;
-    const failed = isError(code) ? { [ATTR_ERROR_TYPE]: code } : {};
-    byCode[known] ??= duration.bind({ ...attributes, [ATTR_RPC_STATUS_CODE]: code, ...failed });
+    const known = Code[statusCode] === undefined ? Code.UNKNOWN : statusCode;
+    const name = Code[known]!;
+    const failed = isFault(known) ? { [ATTR_ERROR_TYPE]: name } : {};
+    byCode[known] ??= duration.bind({ ...attributes, [ATTR_RPC_STATUS_CODE]: name, ...failed });
     return byCode[known];
   };
   return {

@@ -21,19 +21,9 @@ import { Code } from "../../../gen/google/rpc/code_pb.js";
 import type { RpcObserver } from "../rpc/observer.ts";
 import type { Logger } from "./log.ts";
 import { extractTrace } from "./propagation.ts";
-import { createRpcMetrics } from "./rpc-metrics.ts";
+import { createRpcMetrics, SERVER_FAULTS } from "./rpc-metrics.ts";
 
 const TRACER = "plinth.rpc";
-
-/** Codes that mark a server span as failed; with the others it answered as it should. */
-const SERVER_FAULTS: ReadonlySet<number> = new Set([
-  Code.UNKNOWN,
-  Code.DEADLINE_EXCEEDED,
-  Code.UNIMPLEMENTED,
-  Code.INTERNAL,
-  Code.UNAVAILABLE,
-  Code.DATA_LOSS,
-]);
 
 const noSpan = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
 

@@ -2,7 +2,7 @@
 // OpenTelemetry specification; further OTEL_EXPORTER_OTLP_ variables (headers, timeout,
 // compression, certificates) are read by the exporters themselves.
 
-import { type ConfigOf, type Env, parseSettings } from "../config.ts";
+import type { ConfigOf } from "../config.ts";
 import { choice, decimal, integer, text, uri } from "../setting.ts";
 
 const http = { schemes: ["http", "https"] } as const;
@@ -99,9 +99,3 @@ export const telemetrySettings = {
 };
 
 export type TelemetryConfig = ConfigOf<typeof telemetrySettings>;
-
-/** @throws InvalidArgument that names every fault. */
-export function parseTelemetryConfig(env: Env): TelemetryConfig {
-  // PLINTH_ variables are checked where the service's own settings are.
-  return parseSettings(env, telemetrySettings, { elsewhere: ["PLINTH_"] });
-}

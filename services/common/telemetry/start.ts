@@ -34,13 +34,12 @@ import {
   ATTR_SERVICE_NAME,
   ATTR_SERVICE_VERSION,
 } from "@opentelemetry/semantic-conventions";
-import type { Env } from "../config.ts";
 import { LATENCY_BOUNDARIES_S } from "./buckets.ts";
 import { openMetricExporter, openSpanExporter } from "./exporters.ts";
 import { instrumentProducer } from "./instrument-producer.ts";
 import type { Logger } from "./log.ts";
 import { observeProcess } from "./process-metrics.ts";
-import { parseTelemetryConfig, type TelemetryConfig } from "./settings.ts";
+import type { TelemetryConfig } from "./settings.ts";
 
 /** What is still queued is given up when the collector does not take it within this time. */
 const SHUTDOWN_MS = 3000;
@@ -54,7 +53,7 @@ export interface TelemetryOptions {
   /** "plinth-registry", "plinth-mesh" ... */
   readonly serviceName: string;
   readonly serviceVersion: string;
-  readonly env: Env;
+  readonly config: TelemetryConfig;
   /** Told of failed exports. Absent: they fail silently. */
   readonly log?: Logger;
 }
@@ -65,7 +64,6 @@ let started: { readonly telemetry: Promise<Started>; users: number } | undefined
  * Starts telemetry for the process. A second start while one runs shares it, whatever its options,
  * and the last disposal flushes and ends it. Instruments got from a meter of @opentelemetry/api
  * before the first start record nothing, for good; those of instruments.ts may be made at any time.
- * @throws InvalidArgument that names each OTEL_ variable at fault.
  */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   started ??= { telemetry: start(options), users: 0 };
@@ -100,7 +98,7 @@ interface Started {
 }
 
 async function start(options: TelemetryOptions): Promise<Started> {
-  const config = parseTelemetryConfig(options.env);
+  const { config } = options;
   const [spanExporter, metricExporter] = await Promise.all([
     openSpanExporter(config),
     openMetricExporter(config),
@@ -111,7 +109,7 @@ async function start(options: TelemetryOptions): Promise<Started> {
       suppressOverrideMessage: true,
     });
   }
-  const resource = describeProcess(options, config);
+  const resource = describeProcess(options);
   const pull = new PullReader();
   const push = metricExporter && {
     exporter: metricExporter,
@@ -177,7 +175,8 @@ function samplerOf(config: TelemetryConfig): Sampler {
   return parentBased ? new ParentBasedSampler({ root }) : root;
 }
 
-function describeProcess(options: TelemetryOptions, config: TelemetryConfig): Resource {
+function describeProcess(options: TelemetryOptions): Resource {
+  const { config } = options;
   return resourceFromAttributes({
     [ATTR_SERVICE_INSTANCE_ID]: randomUUID(),
     [ATTR_SERVICE_VERSION]: options.serviceVersion,

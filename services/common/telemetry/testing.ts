@@ -7,6 +7,8 @@ import type { AddressInfo, Server } from "node:net";
 import { gunzipSync } from "node:zlib";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { onTestFinished } from "vitest";
+import { type Env, parseSettings } from "../config.ts";
+import { type TelemetryConfig, telemetrySettings } from "./settings.ts";
 
 export interface ReceivedSpan {
   readonly service: string;
@@ -22,6 +24,11 @@ export interface ReceivedSpan {
   readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
   /** 0 unset, 1 OK, 2 error. */
   readonly statusCode: number;
+}
+
+/** The telemetry settings of an environment. */
+export function telemetryConfig(env: Env = {}): TelemetryConfig {
+  return parseSettings(env, telemetrySettings);
 }
 
 export interface OtlpReceiver {

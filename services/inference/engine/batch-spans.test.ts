@@ -11,8 +11,8 @@ import {
   trace,
 } from "@opentelemetry/api";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { lookUp } from "./testing/graphs.ts";
-import { loadServable, requestOf, tensorOf } from "./testing/test-servable.ts";
+import { lookUp } from "../testing/graphs.ts";
+import { loadServable, requestOf, tensorOf } from "../testing/test-servable.ts";
 
 interface Recorded {
   readonly name: string;

@@ -1,14 +1,14 @@
 // How requests become one run and its outputs become their answers. Input bytes are copied once,
 // from the request into the memory that the worker reads; output bytes are not copied at all.
 
-import type { PendingRequest } from "./pending-request.ts";
 import {
   type BytesTensor,
   ELEMENT_BYTES,
   type FixedTensor,
   type Signature,
   type Tensor,
-} from "./tensor.ts";
+} from "../tensor.ts";
+import type { PendingRequest } from "./pending-request.ts";
 import type { BatchOutput, StagedInput } from "./worker-messages.ts";
 
 /** Of every input's first byte: more than any element needs, and a cache line. */

@@ -2,16 +2,16 @@
 // the end of the current turn of the event loop; what comes while all are busy makes the next
 // batch. There is no timer a request, no closure a request and one message a batch.
 
-import type { Clock } from "../common/clock.ts";
+import type { Clock } from "../../common/clock.ts";
+import type { InferRequest, InferResult } from "../engine.ts";
+import type { Signature } from "../tensor.ts";
 import { type Batch, dividesByRow, formBatch } from "./batch.ts";
-import type { InferRequest, InferResult } from "./engine.ts";
 import type { Instance, InstanceObserver } from "./instance.ts";
 import { batchKeyOf, type PendingOwner, PendingRequest } from "./pending-request.ts";
 import { RequestQueue } from "./queue.ts";
 import * as errors from "./request-errors.ts";
 import type { RequestOutcomes } from "./request-outcomes.ts";
 import type { DropReason } from "./servable-meter.ts";
-import type { Signature } from "./tensor.ts";
 import type { RunDone } from "./worker-messages.ts";
 
 /** Between two sweeps of a full queue. */

@@ -6,7 +6,7 @@ import type {
   BatchingConfig,
   DeploymentConfig,
   InstanceConfig,
-} from "../../gen/plinth/registry/v1/deployment_pb.js";
+} from "../../../gen/plinth/registry/v1/deployment_pb.js";
 import type { BatchingSettings } from "./batcher.ts";
 import type { InstanceSettings } from "./servable.ts";
 

@@ -1,10 +1,10 @@
 // One deployment on this server: what the registry wants, what answers, and every servable held for
 // it. Answers the routing questions of the request path; the engine decides when it changes.
 
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { NotFound, Unavailable } from "../common/errors/domain-error.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { NotFound, Unavailable } from "../../common/errors/domain-error.ts";
+import type { DeploymentStatus, VersionState, VersionStatus } from "../engine.ts";
 import type { DeploymentSettings } from "./deployment-settings.ts";
-import type { DeploymentStatus, VersionState, VersionStatus } from "./engine.ts";
 import { chooseTarget, type RoutingTarget, targetSeed } from "./routing.ts";
 import type { LoadedServable } from "./servable.ts";
 import type { DeploymentPlan, RevisionPlan, ServableKey, ServableState } from "./version-policy.ts";

@@ -2,11 +2,11 @@
 // where it stopped. While the registry is away nothing is reported, so that the last known state
 // serves on.
 
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import type { Deployment } from "../../gen/plinth/registry/v1/deployment_pb.js";
-import type { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
-import { DomainError } from "../common/errors/domain-error.ts";
-import type { Client } from "../common/rpc/context.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import type { Deployment } from "../../../gen/plinth/registry/v1/deployment_pb.js";
+import type { DeploymentService } from "../../../gen/plinth/registry/v1/deployment_service_pb.js";
+import { DomainError } from "../../common/errors/domain-error.ts";
+import type { Client } from "../../common/rpc/context.ts";
 
 /** Wait before a new attempt: doubles from the first to the last, with jitter. */
 const RECONNECT_MS_MIN = 100;

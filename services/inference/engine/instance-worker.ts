@@ -3,8 +3,8 @@
 
 import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import { type Datatype, ELEMENT_BYTES, type TensorSpec } from "../tensor.ts";
 import { describeRunError } from "./run-error.ts";
-import { type Datatype, ELEMENT_BYTES, type TensorSpec } from "./tensor.ts";
 import {
   type BatchOutput,
   type RunCommand,

@@ -8,7 +8,7 @@
 // is told to end itself, which it does when its call returns; until then it is left behind.
 
 import { Worker } from "node:worker_threads";
-import type { Clock } from "../common/clock.ts";
+import type { Clock } from "../../common/clock.ts";
 import { type Batch, planStaging, stageInputs } from "./batch.ts";
 import {
   type RunDone,
@@ -18,8 +18,14 @@ import {
   type WorkerSettings,
 } from "./worker-messages.ts";
 
-/** Batches a thread may always hold: one runs and one is at hand, so that it never waits for it. */
+/** Batches a thread may hold: one runs and one is at hand, so that it never waits for it. */
 const PIPELINE_DEPTH = 2;
+
+/**
+ * Beside a longer run the wait for the next batch is nothing, and a batch at hand is past being
+ * dropped when its callers leave or its deadlines pass: then none is put at hand.
+ */
+const PIPELINE_RUN_MAX_MS = 50;
 
 /**
  * Where runs are so short that waking a thread takes longer than a run, more batches are put at
@@ -131,7 +137,8 @@ export class Instance implements AsyncDisposable {
   get hasRoom(): boolean {
     const held = this.#inFlight.length;
     const isShort = held < PIPELINE_DEPTH_MAX && held * this.#runMeanMs < PIPELINE_MS;
-    return this.#state === "ready" && (held < PIPELINE_DEPTH || isShort);
+    const depth = this.#runMeanMs > PIPELINE_RUN_MAX_MS ? 1 : PIPELINE_DEPTH;
+    return this.#state === "ready" && (held < depth || isShort);
   }
 
   /** What happened to it, for the log: "hung", "crashed (...)". */

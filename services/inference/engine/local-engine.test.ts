@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { VersionServingStatus_State } from "../../gen/plinth/registry/v1/deployment_pb.js";
-import { systemClock } from "../common/clock.ts";
-import { createLogger } from "../common/telemetry/log.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { VersionServingStatus_State } from "../../../gen/plinth/registry/v1/deployment_pb.js";
+import { systemClock } from "../../common/clock.ts";
+import { createLogger } from "../../common/telemetry/log.ts";
+import { floats, type Graph } from "../../common/testing/onnx-writer.ts";
+import { identity } from "../testing/graphs.ts";
+import { TestRegistry } from "../testing/test-registry.ts";
+import { requestOf, tensorOf, valuesOf } from "../testing/test-servable.ts";
 import { createEngine, type LocalEngine } from "./local-engine.ts";
-import { identity } from "./testing/graphs.ts";
-import { floats, type Graph } from "./testing/onnx-builder.ts";
-import { TestRegistry } from "./testing/test-registry.ts";
-import { requestOf, tensorOf, valuesOf } from "./testing/test-servable.ts";
 
 const REF = { workspace: "w", deployment: "d" };
 
@@ -22,10 +22,11 @@ function plus(constant: number): Graph {
   };
 }
 
-function startEngine(registry: TestRegistry, maxLoadedVersions = 16): LocalEngine {
+function startEngine(registry: TestRegistry, loadedVersionsMax = 16): LocalEngine {
   const engine = createEngine({
+    serverId: "test-server",
     ...registry.clients,
-    config: { intraOpThreads: 1, maxLoadedVersions, maxQueueBytes: 2 ** 28 },
+    config: { intraOpThreads: 1, loadedVersionsMax, queueBytesMax: 2 ** 28 },
     clock: systemClock,
     random: Math.random,
     log: createLogger({ service: "inference", level: "off" }),
@@ -127,7 +128,7 @@ describe("local-engine", () => {
     expect(await ask(engine)).toBe(10);
     await until(() => registry.reports.at(-1)?.deployments[0]?.versions[0]?.reason !== "");
     const { deployments, serverId } = registry.reports.at(-1)!;
-    expect(serverId).toBe(engine.serverId);
+    expect(serverId).toBe("test-server");
     expect(deployments[0]?.versions[0]).toMatchObject({
       modelVersion: version(2),
       state: VersionServingStatus_State.FAILED,
@@ -217,7 +218,7 @@ describe("local-engine", () => {
     await until(() => engine.ready());
     const { versions } = engine.deployment("w", "d");
     expect(versions.map((one) => one.state)).toEqual(["READY", "FAILED"]);
-    expect(versions[1]?.reason).toContain("PLINTH_INFERENCE_MAX_LOADED_VERSIONS");
+    expect(versions[1]?.reason).toContain("PLINTH_INFERENCE_LOADED_VERSIONS_MAX");
     expect(await ask(engine)).toBe(10);
   });
 

@@ -1,15 +1,12 @@
 // The engine of one server: follows the deployments, keeps the servables they want loaded, routes
 // and runs requests. Decisions are in version-policy and routing; what is here carries them out.
 
-import { randomUUID } from "node:crypto";
 import { ROOT_CONTEXT } from "@opentelemetry/api";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { VersionServingStatus_State } from "../../gen/plinth/registry/v1/deployment_pb.js";
-import type { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
-import { DomainError, NotFound } from "../common/errors/domain-error.ts";
-import type { Client } from "../common/rpc/context.ts";
-import type { DeploymentState } from "./deployment-state.ts";
-import { DeploymentWatch } from "./deployment-watch.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { VersionServingStatus_State } from "../../../gen/plinth/registry/v1/deployment_pb.js";
+import type { DeploymentService } from "../../../gen/plinth/registry/v1/deployment_service_pb.js";
+import { DomainError, NotFound } from "../../common/errors/domain-error.ts";
+import type { Client } from "../../common/rpc/context.ts";
 import type {
   DeploymentStatus,
   Engine,
@@ -18,7 +15,9 @@ import type {
   ModelRef,
   Servable,
   VersionStatistics,
-} from "./engine.ts";
+} from "../engine.ts";
+import type { DeploymentState } from "./deployment-state.ts";
+import { DeploymentWatch } from "./deployment-watch.ts";
 import { LoadedServable } from "./servable.ts";
 import { ServableKeeper, type ServableKeeperDeps } from "./servable-keeper.ts";
 import { createInferenceMeter, type InferenceMeter } from "./servable-meter.ts";
@@ -34,6 +33,10 @@ const SHADOWS_IN_FLIGHT_MAX = 64;
 const SHADOW_PRIORITY = 9;
 
 export interface EngineDeps extends ServableKeeperDeps {
+  /**
+   * The same after a restart, so that the server's new reports replace those of its former life.
+   */
+  readonly serverId: string;
   readonly deployments: Pick<
     Client<typeof DeploymentService>,
     "watchDeployments" | "reportServing"
@@ -47,8 +50,6 @@ export function createEngine(deps: EngineDeps): LocalEngine {
 
 /** See createEngine. */
 export class LocalEngine implements Engine, AsyncDisposable {
-  /** Fresh with each start of the server. */
-  readonly serverId = randomUUID();
   readonly #deps: EngineDeps;
   readonly #meter: InferenceMeter;
   readonly #keeper: ServableKeeper;
@@ -73,7 +74,7 @@ export class LocalEngine implements Engine, AsyncDisposable {
     const { deployments, random, log } = this.#deps;
     this.#reporter = new ServingReporter({
       client: deployments,
-      serverId: this.serverId,
+      serverId: this.#deps.serverId,
       read: () => this.#report(),
     });
     this.#watch = new DeploymentWatch({

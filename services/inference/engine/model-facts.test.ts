@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import {
   ModelVersion_State,
   ModelVersionSchema,
-} from "../../gen/plinth/registry/v1/model_version_pb.js";
-import { SignatureSchema } from "../../gen/plinth/registry/v1/signature_pb.js";
+} from "../../../gen/plinth/registry/v1/model_version_pb.js";
+import { SignatureSchema } from "../../../gen/plinth/registry/v1/signature_pb.js";
 import { isBatched, toModelFacts } from "./model-facts.ts";
 
 type Dimension = readonly [size: number, name?: string];

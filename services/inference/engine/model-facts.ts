@@ -1,17 +1,17 @@
 // What the registry's record of a model version means for serving it. Pure.
 
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import {
   type ModelVersion,
   ModelVersion_State,
-} from "../../gen/plinth/registry/v1/model_version_pb.js";
+} from "../../../gen/plinth/registry/v1/model_version_pb.js";
 import type {
   Signature as ProtoSignature,
   TensorSpec as ProtoTensorSpec,
-} from "../../gen/plinth/registry/v1/signature_pb.js";
-import { FailedPrecondition } from "../common/errors/domain-error.ts";
-import { modelVersionName } from "../common/names.ts";
-import { DATATYPES, type Datatype, type Signature, type TensorSpec } from "./tensor.ts";
+} from "../../../gen/plinth/registry/v1/signature_pb.js";
+import { FailedPrecondition } from "../../common/errors/domain-error.ts";
+import { modelVersionName } from "../../common/names.ts";
+import { DATATYPES, type Datatype, type Signature, type TensorSpec } from "../tensor.ts";
 
 /** What serving needs to know of a version. */
 export interface ModelFacts {

@@ -2,12 +2,12 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import type { InferRequest, InferResult } from "./engine.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import type { InferRequest, InferResult } from "../engine.ts";
+import { loop } from "../testing/graphs.ts";
+import { loadServable, requestOf, tensorOf, valuesOf } from "../testing/test-servable.ts";
 import { countLiveThreads } from "./instance.ts";
 import type { LoadedServable } from "./servable.ts";
-import { loop } from "./testing/graphs.ts";
-import { loadServable, requestOf, tensorOf, valuesOf } from "./testing/test-servable.ts";
 
 /** Turns of the loop model that take long enough to act meanwhile: some tens of milliseconds. */
 const BUSY = 100_000n;

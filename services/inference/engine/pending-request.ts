@@ -2,7 +2,7 @@
 // caller's promise and its caller's leaving, in one object, because there are tens of thousands a
 // second.
 
-import type { InferRequest, InferResult } from "./engine.ts";
+import type { InferRequest, InferResult } from "../engine.ts";
 import type { QueueEntry } from "./queue.ts";
 
 /** Who is told when the caller leaves. */

@@ -3,7 +3,7 @@
 // is, and a request whose caller leaves frees its place at that moment. Pure: time is passed in.
 
 /** Priorities 0 (first) to 9. */
-export const PRIORITIES = 10;
+const PRIORITIES = 10;
 
 /**
  * How many entries of other shapes one batch may step over while it fills. Bounds the work of a

@@ -1,6 +1,6 @@
 // The errors a queued request can end with, in one place so that their texts agree.
 
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import {
   Cancelled,
   DeadlineExceeded,
@@ -8,8 +8,8 @@ import {
   Internal,
   ResourceExhausted,
   Unavailable,
-} from "../common/errors/domain-error.ts";
-import type { InferRequest } from "./engine.ts";
+} from "../../common/errors/domain-error.ts";
+import type { InferRequest } from "../engine.ts";
 
 /** When a full queue is worth another try: a few batches later. */
 const OVERLOADED_RETRY_MS = 50;
@@ -40,11 +40,11 @@ export function abandoned(request: InferRequest): DomainError {
     : new Cancelled("The caller left before the answer.", { reason: ErrorReason.CANCELLED });
 }
 
-export function instanceLost(model: string, retryAfterMs = INSTANCE_RETRY_MS): Unavailable {
+export function instanceLost(model: string): Unavailable {
   return new Unavailable(
     `The instance of ${model} that ran the request crashed or hung and is being replaced. ` +
       "Retrying is safe.",
-    { reason: ErrorReason.INSTANCE_LOST, retryAfterMs },
+    { reason: ErrorReason.INSTANCE_LOST, retryAfterMs: INSTANCE_RETRY_MS },
   );
 }
 

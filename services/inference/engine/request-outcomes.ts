@@ -1,13 +1,13 @@
 // Ends requests: gives callers their answers and errors and counts each in meter, statistics and
 // trace. Apart from the batcher, so that its file is about queues and instances only.
 
-import type { Clock } from "../common/clock.ts";
+import type { Clock } from "../../common/clock.ts";
+import type { Signature } from "../tensor.ts";
 import { type Batch, takeOutputs } from "./batch.ts";
 import { traceBatch } from "./batch-spans.ts";
 import type { PendingRequest } from "./pending-request.ts";
 import type { DropReason, ServableMeter } from "./servable-meter.ts";
 import type { Statistics } from "./statistics.ts";
-import type { Signature } from "./tensor.ts";
 import type { RunDone } from "./worker-messages.ts";
 
 export interface RequestOutcomesOptions {

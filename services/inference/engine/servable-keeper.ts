@@ -3,14 +3,14 @@
 // version-policy.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Deployment } from "../../gen/plinth/registry/v1/deployment_pb.js";
-import type { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
-import type { BlobStore } from "../common/blobs/port.ts";
-import type { Clock } from "../common/clock.ts";
-import { DomainError, Unavailable } from "../common/errors/domain-error.ts";
-import { deploymentName } from "../common/names.ts";
-import type { Client } from "../common/rpc/context.ts";
-import type { Logger } from "../common/telemetry/log.ts";
+import type { Deployment } from "../../../gen/plinth/registry/v1/deployment_pb.js";
+import type { ModelService } from "../../../gen/plinth/registry/v1/model_service_pb.js";
+import type { BlobStore } from "../../common/blobs/port.ts";
+import type { Clock } from "../../common/clock.ts";
+import { DomainError, Unavailable } from "../../common/errors/domain-error.ts";
+import { deploymentName } from "../../common/names.ts";
+import type { Client } from "../../common/rpc/context.ts";
+import type { Logger } from "../../common/telemetry/log.ts";
 import { toDeploymentSettings } from "./deployment-settings.ts";
 import { DeploymentState, type HeldServable, versionOf } from "./deployment-state.ts";
 import type { EngineConfig } from "./engine-settings.ts";
@@ -157,7 +157,7 @@ export class ServableKeeper implements AsyncDisposable {
         deployments: states.map((state) => state.plan),
         nowMs: this.#deps.clock.monotonicMs(),
         held: countHeld(states),
-        maxHeld: this.#deps.config.maxLoadedVersions,
+        maxHeld: this.#deps.config.loadedVersionsMax,
         loading: this.#loading,
       });
       if (action === undefined) {
@@ -183,10 +183,10 @@ export class ServableKeeper implements AsyncDisposable {
         this.#spawn(this.#load(state, action.key));
         return;
       case "refuse": {
-        const { maxLoadedVersions } = this.#deps.config;
+        const { loadedVersionsMax } = this.#deps.config;
         const reason =
-          `This server holds ${maxLoadedVersions} versions, as many as it may. Raise ` +
-          "PLINTH_INFERENCE_MAX_LOADED_VERSIONS or remove deployments.";
+          `This server holds ${loadedVersionsMax} versions, as many as it may. Raise ` +
+          "PLINTH_INFERENCE_LOADED_VERSIONS_MAX or remove deployments.";
         this.#markFailed(this.#holdNew(state, action.key), reason, RETRY_MS_MIN);
         return;
       }
@@ -213,7 +213,7 @@ export class ServableKeeper implements AsyncDisposable {
         modelPath: await blobs.localPath(facts.digest),
         batching: settings.batching,
         instances: settings.instances,
-        maxQueueBytes: config.maxQueueBytes,
+        maxQueueBytes: config.queueBytesMax,
         meter: this.#options.meter,
         clock,
         random,

@@ -10,7 +10,7 @@ import {
   type Meter,
   metrics,
 } from "@opentelemetry/api";
-import { ROWS_BOUNDARIES } from "../common/telemetry/buckets.ts";
+import { ROWS_BOUNDARIES } from "../../common/telemetry/buckets.ts";
 
 /** Why a request never reached the model. */
 export type DropReason = "overloaded" | "expired" | "cancelled" | "stopped";

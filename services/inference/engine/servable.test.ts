@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import type { Datatype } from "./tensor.ts";
-import { compact, identity, lookUp, reshape, sumAndDifference } from "./testing/graphs.ts";
-import { encodeModel } from "./testing/onnx-builder.ts";
-import { loadServable, requestOf, tensorOf, valuesOf } from "./testing/test-servable.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { encodeModel } from "../../common/testing/onnx-writer.ts";
+import type { Datatype } from "../tensor.ts";
+import { compact, identity, lookUp, reshape, sumAndDifference } from "../testing/graphs.ts";
+import { loadServable, requestOf, tensorOf, valuesOf } from "../testing/test-servable.ts";
 
 const VALUES: Readonly<Record<Datatype, readonly (number | bigint | string)[]>> = {
   BOOL: [0, 1, 1, 0],

@@ -1,16 +1,16 @@
 // One loaded version of one deployment: its instances, its queue and its statistics, from loading
 // through serving to being freed.
 
-import type { Clock } from "../common/clock.ts";
+import type { Clock } from "../../common/clock.ts";
+import type { InferRequest, InferResult, Servable, VersionStatistics } from "../engine.ts";
+import type { Signature } from "../tensor.ts";
 import { Batcher, type BatchingSettings } from "./batcher.ts";
-import type { InferRequest, InferResult, Servable, VersionStatistics } from "./engine.ts";
 import { Instance, type InstanceOptions } from "./instance.ts";
 import type { ModelFacts } from "./model-facts.ts";
 import * as errors from "./request-errors.ts";
 import { RequestOutcomes } from "./request-outcomes.ts";
 import type { InferenceMeter, ServableLoad, ServableMeter } from "./servable-meter.ts";
 import { Statistics } from "./statistics.ts";
-import type { Signature } from "./tensor.ts";
 
 /** The first replacement starts after this, each further one after twice as long. */
 const RESTART_BACKOFF_MS = 100;

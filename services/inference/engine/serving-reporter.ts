@@ -5,8 +5,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   DeploymentService,
   DeploymentServingSchema,
-} from "../../gen/plinth/registry/v1/deployment_service_pb.js";
-import type { Client } from "../common/rpc/context.ts";
+} from "../../../gen/plinth/registry/v1/deployment_service_pb.js";
+import type { Client } from "../../common/rpc/context.ts";
 
 /** Changes come in bursts (one a version that becomes ready); one report is enough for a burst. */
 const DEBOUNCE_MS = 100;

@@ -1,6 +1,6 @@
 // Triton's statistics of one loaded version: cheap sums, written once a batch, read now and then.
 
-import type { Duration, VersionStatistics } from "./engine.ts";
+import type { Duration, VersionStatistics } from "../engine.ts";
 
 const NS_PER_MS = 1e6;
 

@@ -80,7 +80,7 @@ export function nextAction(snapshot: PolicySnapshot): Action | undefined {
  * weight is ready. Where nothing serves: as soon as one target is, the traffic of the others goes
  * to it.
  */
-export function mayActivate(deployment: DeploymentPlan): boolean {
+function mayActivate(deployment: DeploymentPlan): boolean {
   const { desired, active, servables } = deployment;
   if (desired === undefined || isSameRevision(desired, active)) {
     return false;

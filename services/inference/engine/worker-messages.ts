@@ -1,6 +1,6 @@
 // What the serving thread and an instance's worker thread say to each other.
 
-import type { TensorSpec } from "./tensor.ts";
+import type { TensorSpec } from "../tensor.ts";
 
 /** Staging memory above this is freed after its batch instead of kept for the next. */
 export const STAGING_KEPT_BYTES_MAX = 8 * 1024 * 1024;

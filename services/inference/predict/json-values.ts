@@ -4,7 +4,7 @@
 /// <reference lib="esnext.float16" />
 
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { Datatype } from "./tensor.ts";
+import type { Datatype } from "../tensor.ts";
 
 /** Values are cut here when they are quoted. */
 const SHOWN_MAX = 60;

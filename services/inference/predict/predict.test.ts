@@ -1,50 +1,26 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterEach, describe, expect, it } from "vitest";
-import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
-import { anonymous } from "../common/auth/principal.ts";
-import { InvalidArgument } from "../common/errors/domain-error.ts";
-import { Channel, createClient } from "../common/rpc/client.ts";
-import { startRpcServer } from "../common/rpc/server.ts";
-import { inferenceBindings } from "./bindings.ts";
-import type { Datatype } from "./tensor.ts";
-import { ComputingEngine } from "./testing/computing-engine.ts";
+import { describe, expect, it } from "vitest";
+import { InferenceService } from "../../../gen/plinth/inference/v1/inference_service_pb.js";
+import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { createClient } from "../../common/rpc/client.ts";
+import type { Datatype } from "../tensor.ts";
+import { ComputingEngine } from "../testing/computing-engine.ts";
 import {
   loadingModel,
   meanModel,
   mixedModel,
   sameModels,
   scalarModel,
-} from "./testing/test-models.ts";
+} from "../testing/test-models.ts";
+import { useServer } from "../testing/use-server.ts";
 
 const GOOD = { radius: 1, texture: 1, "mean area": 0.25 };
-
-let stack = new AsyncDisposableStack();
-afterEach(async () => {
-  await stack.disposeAsync();
-  stack = new AsyncDisposableStack();
-});
 
 /** A client of a real server over the test engine. */
 async function start() {
   const models = [meanModel, mixedModel, scalarModel, loadingModel, ...sameModels];
   const engine = new ComputingEngine(models);
-  const server = stack.use(
-    await startRpcServer({
-      host: "127.0.0.1",
-      port: 0,
-      bindings: inferenceBindings(engine, {
-        serverVersion: "0",
-        onUnforeseen: (error) => {
-          throw error;
-        },
-      }),
-      authenticate: () => anonymous,
-    }),
-  );
-  const client = createClient(
-    InferenceService,
-    stack.use(new Channel({ address: server.address })),
-  );
+  const client = createClient(InferenceService, await useServer(engine));
   const predict = (deployment: string, ...rows: JsonObject[]) =>
     client.predict({ deployment, rows });
   return { client, engine, predict };

@@ -3,27 +3,27 @@
 
 import { randomUUID } from "node:crypto";
 import type { JsonValue, MessageInitShape } from "@bufbuild/protobuf";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import {
   InferenceService,
   type PredictRequest,
   type PredictResponseSchema,
   type StreamPredictRequest,
   type StreamPredictResponseSchema,
-} from "../../gen/plinth/inference/v1/inference_service_pb.js";
-import type { Clock } from "../common/clock.ts";
-import { durationOf } from "../common/duration.ts";
-import { DomainError, InvalidArgument } from "../common/errors/domain-error.ts";
-import { toStatus } from "../common/errors/status.ts";
-import { bindService, type CallContext, type ServiceBinding } from "../common/rpc/context.ts";
-import { Undecodable } from "../common/rpc/message-codec.ts";
-import { deploymentRef, workspaceOf } from "./deployment-ref.ts";
-import type { Engine, Servable } from "./engine.ts";
-import { PRIORITY_DEFAULT, PRIORITY_LEVELS } from "./infer-parameters.ts";
-import { OrderedStream, type StreamWindow } from "./ordered-stream.ts";
+} from "../../../gen/plinth/inference/v1/inference_service_pb.js";
+import type { Clock } from "../../common/clock.ts";
+import { durationOf } from "../../common/duration.ts";
+import { DomainError, InvalidArgument } from "../../common/errors/domain-error.ts";
+import { toStatus } from "../../common/errors/status.ts";
+import { bindService, type CallContext, type ServiceBinding } from "../../common/rpc/context.ts";
+import { Undecodable } from "../../common/rpc/message-codec.ts";
+import type { Engine, Servable } from "../engine.ts";
+import { deploymentRef, workspaceOf } from "../protocol/deployment-ref.ts";
+import { PRIORITY_DEFAULT, PRIORITY_LEVELS } from "../protocol/infer-parameters.ts";
+import { OrderedStream, type StreamWindow } from "../protocol/ordered-stream.ts";
+import { quote, quoteAll, Violations } from "../protocol/violations.ts";
 import { predictionsFrom } from "./predictions.ts";
 import { tensorsFromRows } from "./rows.ts";
-import { quote, quoteAll, Violations } from "./violations.ts";
 
 export interface PredictOptions {
   readonly streamWindow: StreamWindow;

@@ -2,11 +2,11 @@
 // the score of each class where the version has class labels.
 
 import type { JsonObject, JsonValue, MessageInitShape } from "@bufbuild/protobuf";
-import type { PredictionSchema } from "../../gen/plinth/inference/v1/inference_service_pb.js";
-import { elementCount } from "./check-shape.ts";
+import type { PredictionSchema } from "../../../gen/plinth/inference/v1/inference_service_pb.js";
+import { elementCount } from "../protocol/check-shape.ts";
+import { readNumber, shortestNumber, viewOf } from "../protocol/numbers.ts";
+import type { Tensor } from "../tensor.ts";
 import { type Element, elementToJson } from "./json-values.ts";
-import { readNumber, shortestNumber, viewOf } from "./numbers.ts";
-import type { Tensor } from "./tensor.ts";
 
 type Prediction = MessageInitShape<typeof PredictionSchema>;
 

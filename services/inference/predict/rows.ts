@@ -2,12 +2,12 @@
 // input, in the request's own terms: `rows[3].radius`.
 
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { elementCount } from "./check-shape.ts";
-import type { Servable } from "./engine.ts";
+import type { Servable } from "../engine.ts";
+import { elementCount } from "../protocol/check-shape.ts";
+import { viewOf, writeNumber } from "../protocol/numbers.ts";
+import { quote, quoteAll, showShape, type Violations } from "../protocol/violations.ts";
+import { ELEMENT_BYTES, type Tensor, type TensorSpec } from "../tensor.ts";
 import { type Element, elementFromJson, showJson } from "./json-values.ts";
-import { viewOf, writeNumber } from "./numbers.ts";
-import { ELEMENT_BYTES, type Tensor, type TensorSpec } from "./tensor.ts";
-import { quote, quoteAll, showShape, type Violations } from "./violations.ts";
 
 /** Inputs in the order of the signature. */
 export interface RowTensors {

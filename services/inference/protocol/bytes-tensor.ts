@@ -1,6 +1,6 @@
 // Strings of a BYTES tensor: from the raw form (a 32-bit little-endian length before each) and from
-// bytes_contents. onnxruntime takes text, so bytes that are not UTF-8 are refused, never replaced; so is
-// a NUL, at which its binding for Node ends the text (checked with onnxruntime-node 1.30).
+// bytes_contents. onnxruntime takes text, so bytes that are not UTF-8 are refused, never replaced;
+// so is a NUL, at which its binding for Node ends the text (checked with onnxruntime-node 1.30).
 
 import { isUtf8 } from "node:buffer";
 
@@ -78,5 +78,8 @@ function textOf(bytes: Buffer): string | undefined {
 }
 
 function notText(index: number): string {
-  return `element ${index} is not UTF-8 text without NUL, which is all that string tensors of a model carry`;
+  return (
+    `element ${index} is not UTF-8 text without NUL, ` +
+    "which is all that string tensors of a model carry"
+  );
 }

@@ -1,12 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { InvalidArgument } from "../common/errors/domain-error.ts";
-import { checkInputs } from "./check-inputs.ts";
-import { checkOutputs } from "./check-outputs.ts";
-import type { Servable } from "./engine.ts";
-import type { Datatype, Tensor } from "./tensor.ts";
-import { ComputingEngine, type TestModel } from "./testing/computing-engine.ts";
-import { decoded, meanRequest, type RequestInit } from "./testing/requests.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import type { Servable } from "../engine.ts";
+import type { Datatype, Tensor } from "../tensor.ts";
+import { ComputingEngine, type TestModel } from "../testing/computing-engine.ts";
+import { decoded, meanRequest, type RequestInit } from "../testing/requests.ts";
 import {
   fp32,
   int64,
@@ -14,7 +12,9 @@ import {
   mixedModel,
   sameModels,
   scalarModel,
-} from "./testing/test-models.ts";
+} from "../testing/test-models.ts";
+import { checkInputs } from "./check-inputs.ts";
+import { checkOutputs } from "./check-outputs.ts";
 import { Violations } from "./violations.ts";
 
 const LIMITS = { requestRowsMax: 1000 };

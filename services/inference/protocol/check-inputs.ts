@@ -2,12 +2,12 @@
 // be put into a batch and run; what does not is refused with all that is wrong, in the request's
 // own names.
 
+import type { Servable } from "../engine.ts";
+import type { Tensor, TensorSpec } from "../tensor.ts";
 import { elementCount, shapeFault } from "./check-shape.ts";
-import type { Servable } from "./engine.ts";
 import type { WireInferRequest, WireInput } from "./infer-messages.ts";
 import { refusedName } from "./infer-parameters.ts";
 import { tensorFromContents, tensorFromRaw } from "./input-data.ts";
-import type { Tensor, TensorSpec } from "./tensor.ts";
 import { quote, quoteAll, type Violations } from "./violations.ts";
 
 export interface CheckLimits {

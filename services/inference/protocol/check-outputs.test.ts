@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { decoded, type RequestInit } from "../testing/requests.ts";
+import { meanModel } from "../testing/test-models.ts";
 import { checkOutputs } from "./check-outputs.ts";
-import { decoded, type RequestInit } from "./testing/requests.ts";
-import { meanModel } from "./testing/test-models.ts";
 import { Violations } from "./violations.ts";
 
 describe("check-outputs", () => {

@@ -1,8 +1,8 @@
 // Which outputs a request wants, and in what form.
 
+import type { Signature } from "../tensor.ts";
 import type { WireInferRequest, WireRequestedOutput } from "./infer-messages.ts";
 import { refusedName } from "./infer-parameters.ts";
-import type { Signature } from "./tensor.ts";
 import { quote, quoteAll, type Violations } from "./violations.ts";
 
 /** Outputs that were asked for. */

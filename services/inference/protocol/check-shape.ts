@@ -1,7 +1,7 @@
 // Whether the shape of a request fits a signature, and how many elements it means. No product of
 // dimensions from a request is trusted before it is known to be exact.
 
-import type { TensorSpec } from "./tensor.ts";
+import type { TensorSpec } from "../tensor.ts";
 import { showShape } from "./violations.ts";
 
 /**

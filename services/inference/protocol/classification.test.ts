@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { fp32, int64 } from "../testing/test-models.ts";
 import { bestClasses } from "./classification.ts";
-import { fp32, int64 } from "./testing/test-models.ts";
 
 describe("bestClasses", () => {
   it("names the best of each row with score, index and label", () => {

@@ -1,8 +1,8 @@
 // Triton's classification extension: instead of scores, the best k classes of each row as BYTES
 // "score:index" or "score:index:label".
 
+import { type BytesTensor, ELEMENT_BYTES, type FixedTensor } from "../tensor.ts";
 import { readNumber, viewOf } from "./numbers.ts";
-import { type BytesTensor, ELEMENT_BYTES, type FixedTensor } from "./tensor.ts";
 
 /** Decimals of a score, as C's %f writes them. */
 const SCORE_DECIMALS = 6;

@@ -1,16 +1,20 @@
 // From what a caller writes as model or deployment to the workspace and id it means, and whether
 // the caller may reach it.
 
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { implicitWorkspace, type Principal, requireWorkspace } from "../common/auth/principal.ts";
-import { InvalidArgument } from "../common/errors/domain-error.ts";
-import { deploymentName, workspaceName } from "../common/names.ts";
-import type { CallContext } from "../common/rpc/context.ts";
-import type { ModelRef } from "./engine.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import {
+  implicitWorkspace,
+  type Principal,
+  requireWorkspace,
+} from "../../common/auth/principal.ts";
+import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { deploymentName, workspaceName } from "../../common/names.ts";
+import type { CallContext } from "../../common/rpc/context.ts";
+import type { ModelRef } from "../engine.ts";
 import { quote } from "./violations.ts";
 
 /** Request header that names the workspace of bare deployment ids. */
-export const WORKSPACE_HEADER = "plinth-workspace";
+const WORKSPACE_HEADER = "plinth-workspace";
 
 const VERSION = /^[1-9][0-9]{0,17}$/;
 

@@ -2,16 +2,16 @@
 // The unary method and the stream share it.
 
 import type { Context } from "@opentelemetry/api";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import type { Clock } from "../common/clock.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import type { Clock } from "../../common/clock.ts";
+import type { Engine, InferResult, Servable } from "../engine.ts";
+import type { Tensor, TensorSpec } from "../tensor.ts";
 import { type CheckLimits, checkInputs } from "./check-inputs.ts";
 import { type CheckedOutputs, checkOutputs } from "./check-outputs.ts";
 import { bestClasses } from "./classification.ts";
 import { type DeploymentScope, deploymentRef } from "./deployment-ref.ts";
-import type { Engine, InferResult, Servable } from "./engine.ts";
 import type { InferAnswer, WireInferRequest } from "./infer-messages.ts";
 import { readInferOptions } from "./infer-parameters.ts";
-import type { Tensor, TensorSpec } from "./tensor.ts";
 import { Violations } from "./violations.ts";
 
 /** What the requests of one call have in common. */
@@ -76,7 +76,7 @@ export function infer(scope: InferScope, request: WireInferRequest): Promise<Inf
 }
 
 /** The answer to a batch of no rows: nothing runs, open dimensions are 0. */
-export function emptyOutputs(servable: Servable, indices: readonly number[]): Tensor[] {
+function emptyOutputs(servable: Servable, indices: readonly number[]): Tensor[] {
   return indices.map((index) => emptyTensor(servable.signature.outputs[index]!));
 }
 

@@ -1,6 +1,6 @@
 // The codecs that the server uses for the two methods on the path of every inference.
 
-import type { MethodCodec } from "../common/rpc/context.ts";
+import type { MethodCodec } from "../../common/rpc/context.ts";
 import type { InferAnswer, InferFailure } from "./infer-messages.ts";
 import { decodeInferRequest } from "./infer-request-codec.ts";
 import { encodeInferResponse, encodeStreamInferResponse } from "./infer-response-codec.ts";

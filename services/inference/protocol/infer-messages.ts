@@ -1,7 +1,7 @@
 // ModelInfer's messages as the server holds them between wire and engine: strings decoded, tensor
 // data still the bytes that came. Stands in for the generated classes on the hot path.
 
-import type { Tensor } from "./tensor.ts";
+import type { Tensor } from "../tensor.ts";
 import type { TypedContents } from "./typed-contents.ts";
 
 /** An InferParameter; `unset` is one whose oneof has no choice. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { decoded, type RequestInit } from "../testing/requests.ts";
 import { readInferOptions } from "./infer-parameters.ts";
-import { decoded, type RequestInit } from "./testing/requests.ts";
 import { Violations } from "./violations.ts";
 
 describe("infer-parameters", () => {

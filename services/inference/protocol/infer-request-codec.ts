@@ -1,7 +1,7 @@
 // Decodes ModelInferRequest by hand: the generated codec builds every field by reflection and
 // copies, which costs more than the rest of a small inference. Field numbers are the protocol's.
 
-import { InvalidArgument } from "../common/errors/domain-error.ts";
+import { InvalidArgument } from "../../common/errors/domain-error.ts";
 import {
   NO_PARAMETERS,
   type Parameter,

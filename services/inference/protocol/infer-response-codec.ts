@@ -1,8 +1,8 @@
 // Encodes ModelInferResponse and ModelStreamInferResponse by hand, in one buffer, copying each
 // output once. Field numbers are the protocol's.
 
+import type { Tensor } from "../tensor.ts";
 import type { InferAnswer, InferFailure } from "./infer-messages.ts";
-import type { Tensor } from "./tensor.ts";
 import { contentsSize, rawSize, writeContents, writeRaw } from "./tensor-contents.ts";
 import { fieldSize, stringFieldSize, varintSize, WireWriter } from "./wire-writer.ts";
 
@@ -29,8 +29,8 @@ const KEY = 1;
 const VALUE = 2;
 
 /** Names of the parameters that a failure carries. */
-export const GRPC_CODE = "grpc_code";
-export const REASON = "reason";
+const GRPC_CODE = "grpc_code";
+const REASON = "reason";
 const FINAL_RESPONSE = "triton_final_response";
 
 /** `parameters["triton_final_response"] = {bool_param: true}` */

@@ -1,15 +1,15 @@
 // ModelStreamInfer over the ordered stream: what a bad message is answered with, and when an error
 // ends the stream instead.
 
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { DomainError } from "../common/errors/domain-error.ts";
-import { reasonName, toStatus } from "../common/errors/status.ts";
-import { Undecodable } from "../common/rpc/message-codec.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { DomainError } from "../../common/errors/domain-error.ts";
+import { reasonName, toStatus } from "../../common/errors/status.ts";
+import { Undecodable } from "../../common/rpc/message-codec.ts";
+import type { Tensor } from "../tensor.ts";
 import { type InferScope, infer } from "./infer-call.ts";
 import type { InferAnswer, InferFailure, WireInferRequest } from "./infer-messages.ts";
 import { REQUEST_ID } from "./infer-request-codec.ts";
 import { OrderedStream, type StreamWindow } from "./ordered-stream.ts";
-import type { Tensor } from "./tensor.ts";
 
 /**
  * Request header of Triton's clients that want a status, and the stream closed, at the first error.

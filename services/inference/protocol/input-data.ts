@@ -1,9 +1,9 @@
 // The data of one input, raw or typed, as a tensor for the model: byte and element counts, ranges
 // and text are checked here, after the shape.
 
+import { type Datatype, ELEMENT_BYTES, type Tensor, type TensorSpec } from "../tensor.ts";
 import { type StringsOrFault, stringsFromContents, stringsFromRaw } from "./bytes-tensor.ts";
 import type { WireInput } from "./infer-messages.ts";
-import { type Datatype, ELEMENT_BYTES, type Tensor, type TensorSpec } from "./tensor.ts";
 import { CONTENTS_FIELD, CONTENTS_FIELDS, CONTENTS_WIDTH } from "./typed-contents.ts";
 import { showShape } from "./violations.ts";
 

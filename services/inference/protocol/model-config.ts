@@ -1,16 +1,16 @@
 // A deployment and the graph it serves, as Triton's ModelConfig and ModelMetadata.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ModelMetadataResponseSchema } from "../../gen/inference/grpc_service_pb.js";
+import type { ModelMetadataResponseSchema } from "../../../gen/inference/grpc_service_pb.js";
 import {
   DataType,
   type ModelConfigSchema,
   ModelInstanceGroup_Kind,
   ModelQueuePolicy_TimeoutAction,
-} from "../../gen/inference/model_config_pb.js";
-import type { DeploymentStatus, Servable } from "./engine.ts";
+} from "../../../gen/inference/model_config_pb.js";
+import type { DeploymentStatus, Servable } from "../engine.ts";
+import type { Datatype, TensorSpec } from "../tensor.ts";
 import { PRIORITY_DEFAULT, PRIORITY_LEVELS } from "./infer-parameters.ts";
-import type { Datatype, TensorSpec } from "./tensor.ts";
 
 /** What Triton calls ONNX models run by onnxruntime. */
 const PLATFORM = "onnxruntime_onnx";

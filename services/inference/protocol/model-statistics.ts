@@ -5,8 +5,8 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type {
   ModelStatisticsSchema,
   StatisticDurationSchema,
-} from "../../gen/inference/grpc_service_pb.js";
-import type { Duration, VersionStatistics } from "./engine.ts";
+} from "../../../gen/inference/grpc_service_pb.js";
+import type { Duration, VersionStatistics } from "../engine.ts";
 
 /** The statistics of one version of a deployment. */
 export function modelStatistics(

@@ -2,7 +2,7 @@
 
 /// <reference lib="esnext.float16" />
 
-import type { Datatype } from "./tensor.ts";
+import type { Datatype } from "../tensor.ts";
 
 /** Datatypes whose elements are numbers, 64-bit integers included. */
 export type NumericDatatype = Exclude<Datatype, "BYTES" | "BOOL">;

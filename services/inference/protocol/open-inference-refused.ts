@@ -1,8 +1,8 @@
 // The methods of the Open Inference Protocol that Plinth leaves out on purpose: they say so, and
 // why.
 
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { FailedPrecondition, Unimplemented } from "../common/errors/domain-error.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { FailedPrecondition, Unimplemented } from "../../common/errors/domain-error.ts";
 
 /** One handler each. */
 export const refusedMethods = {

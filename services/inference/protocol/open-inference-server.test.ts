@@ -1,52 +1,29 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import {
   GRPCInferenceService,
   type ModelInferRequestSchema,
-} from "../../gen/inference/grpc_service_pb.js";
-import { DataType } from "../../gen/inference/model_config_pb.js";
-import { anonymous } from "../common/auth/principal.ts";
-import { Channel, createClient } from "../common/rpc/client.ts";
-import type { Client } from "../common/rpc/context.ts";
-import { startRpcServer } from "../common/rpc/server.ts";
-import { inferenceBindings } from "./bindings.ts";
-import { ELEMENT_BYTES } from "./tensor.ts";
-import { ComputingEngine } from "./testing/computing-engine.ts";
-import { meanRequest } from "./testing/requests.ts";
+} from "../../../gen/inference/grpc_service_pb.js";
+import { DataType } from "../../../gen/inference/model_config_pb.js";
+import { createClient } from "../../common/rpc/client.ts";
+import type { Client } from "../../common/rpc/context.ts";
+import { ELEMENT_BYTES } from "../tensor.ts";
+import { ComputingEngine } from "../testing/computing-engine.ts";
+import { meanRequest } from "../testing/requests.ts";
 import {
   failedModel,
   loadingModel,
   meanModel,
   sameModels,
   scalarModel,
-} from "./testing/test-models.ts";
+} from "../testing/test-models.ts";
+import { useServer } from "../testing/use-server.ts";
 
 const MODELS = [meanModel, failedModel, scalarModel, loadingModel, ...sameModels];
 
 describe("open-inference over a real server", () => {
-  let stack = new AsyncDisposableStack();
-  afterEach(async () => {
-    await stack.disposeAsync();
-    stack = new AsyncDisposableStack();
-  });
-
   async function start(): Promise<Client<typeof GRPCInferenceService>> {
-    const engine = new ComputingEngine(MODELS);
-    const server = stack.use(
-      await startRpcServer({
-        host: "127.0.0.1",
-        port: 0,
-        bindings: inferenceBindings(engine, {
-          serverVersion: "1.2.3",
-          onUnforeseen: (error) => {
-            throw error;
-          },
-        }),
-        authenticate: () => anonymous,
-      }),
-    );
-    const channel = stack.use(new Channel({ address: server.address }));
-    return createClient(GRPCInferenceService, channel);
+    return createClient(GRPCInferenceService, await useServer(new ComputingEngine(MODELS)));
   }
 
   it("serves every method", async () => {

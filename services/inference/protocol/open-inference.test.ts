@@ -3,22 +3,17 @@ import { describe, expect, it } from "vitest";
 import {
   GRPCInferenceService,
   ModelInferRequestSchema,
-} from "../../gen/inference/grpc_service_pb.js";
-import { Role } from "../../gen/plinth/common/v1/options_pb.js";
-import { anonymous } from "../common/auth/principal.ts";
-import { FakeClock } from "../common/clock.ts";
-import { DomainError } from "../common/errors/domain-error.ts";
-import type { CallContext } from "../common/rpc/context.ts";
-import { serverCodec, type Undecodable } from "../common/rpc/message-codec.ts";
-import { modelStreamInferCodec } from "./infer-codec.ts";
-import type { InferAnswer, InferFailure, WireInferRequest } from "./infer-messages.ts";
-import { decodeInferRequest } from "./infer-request-codec.ts";
-import { encodeInferResponse } from "./infer-response-codec.ts";
-import { openInferenceBinding } from "./open-inference.ts";
-import { ComputingEngine } from "./testing/computing-engine.ts";
-import { randomRequest } from "./testing/random-messages.ts";
-import { decoded, meanRequest, testCall } from "./testing/requests.ts";
-import { SeededRandom } from "./testing/seeded-random.ts";
+} from "../../../gen/inference/grpc_service_pb.js";
+import { Role } from "../../../gen/plinth/common/v1/options_pb.js";
+import { anonymous } from "../../common/auth/principal.ts";
+import { DomainError } from "../../common/errors/domain-error.ts";
+import type { CallContext } from "../../common/rpc/context.ts";
+import { serverCodec, type Undecodable } from "../../common/rpc/message-codec.ts";
+import { FakeClock } from "../../common/testing/fake-clock.ts";
+import { ComputingEngine } from "../testing/computing-engine.ts";
+import { randomRequest } from "../testing/random-messages.ts";
+import { decoded, meanRequest, testCall } from "../testing/requests.ts";
+import { SeededRandom } from "../testing/seeded-random.ts";
 import {
   failedModel,
   floats,
@@ -29,7 +24,12 @@ import {
   meanModel,
   sameModels,
   scalarModel,
-} from "./testing/test-models.ts";
+} from "../testing/test-models.ts";
+import { modelStreamInferCodec } from "./infer-codec.ts";
+import type { InferAnswer, InferFailure, WireInferRequest } from "./infer-messages.ts";
+import { decodeInferRequest } from "./infer-request-codec.ts";
+import { encodeInferResponse } from "./infer-response-codec.ts";
+import { openInferenceBinding } from "./open-inference.ts";
 
 const MODELS = [meanModel, failedModel, scalarModel, halvingModel, loadingModel, ...sameModels];
 

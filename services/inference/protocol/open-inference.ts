@@ -9,14 +9,14 @@ import {
   type ModelStatisticsResponseSchema,
   type RepositoryIndexRequest,
   type RepositoryIndexResponseSchema,
-} from "../../gen/inference/grpc_service_pb.js";
-import { requireWorkspace } from "../common/auth/principal.ts";
-import type { Clock } from "../common/clock.ts";
-import { Unavailable } from "../common/errors/domain-error.ts";
-import type { Handler, ServiceBinding } from "../common/rpc/context.ts";
-import { bindService, type CallContext } from "../common/rpc/context.ts";
+} from "../../../gen/inference/grpc_service_pb.js";
+import { requireWorkspace } from "../../common/auth/principal.ts";
+import type { Clock } from "../../common/clock.ts";
+import { Unavailable } from "../../common/errors/domain-error.ts";
+import type { Handler, ServiceBinding } from "../../common/rpc/context.ts";
+import { bindService, type CallContext } from "../../common/rpc/context.ts";
+import type { DeploymentStatus, Engine, ModelRef, Servable, VersionState } from "../engine.ts";
 import { type DeploymentScope, deploymentRef, workspaceOf } from "./deployment-ref.ts";
-import type { DeploymentStatus, Engine, ModelRef, Servable, VersionState } from "./engine.ts";
 import { type InferScope, infer } from "./infer-call.ts";
 import { modelInferCodec, modelStreamInferCodec } from "./infer-codec.ts";
 import type { InferAnswer, InferFailure, WireInferRequest } from "./infer-messages.ts";

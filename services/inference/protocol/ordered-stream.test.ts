@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { OrderedStream, type StreamWork } from "./ordered-stream.ts";
+import { OrderedStream, type StreamWindow, type StreamWork } from "./ordered-stream.ts";
 
 /** Work whose requests finish when the test says so. */
 class Manual implements StreamWork<string, string> {
@@ -78,7 +78,7 @@ const WIDE = { requestsMax: 256, bytesMax: 1_000_000 };
 function open(
   source: Source,
   work: Manual,
-  options: { window?: typeof WIDE; signal?: AbortSignal } = {},
+  options: { window?: StreamWindow; signal?: AbortSignal } = {},
 ): OrderedStream<string, string> {
   return new OrderedStream(source, work, {
     window: options.window ?? WIDE,
@@ -160,6 +160,34 @@ describe("ordered-stream", () => {
     await stream.next();
     await settle();
     expect(work.started).toEqual(["a", "b", "c"]);
+  });
+
+  it("shares a limit of bytes with other streams, and has one request whatever they hold", async () => {
+    const shared = { bytes: 0, max: 3 };
+    const [greedy, modest] = [new Manual(), new Manual()];
+    const window = { ...WIDE, shared };
+    const caller = new AbortController();
+    const first = open(new Source(["a", "b", "c", "d"]), greedy, { window, signal: caller.signal });
+    const ended = first.next().catch(() => undefined);
+    await settle();
+    expect(greedy.started).toEqual(["a", "b", "c"]);
+    const second = open(new Source(["x", "y", "z"]), modest, { window });
+    const answer = second.next();
+    await settle();
+    expect(modest.started).toEqual(["x"]);
+    modest.finish("x");
+    expect((await answer).value).toBe("answer x");
+    await settle();
+    expect(modest.started).toEqual(["x", "y"]);
+    caller.abort(new Error("left"));
+    await ended;
+    expect(shared.bytes).toBe(1);
+    modest.finish("y");
+    expect((await second.next()).value).toBe("answer y");
+    await settle();
+    expect(modest.started).toEqual(["x", "y", "z"]);
+    await second.return();
+    expect(shared.bytes).toBe(0);
   });
 
   it("drains after half-close and then ends", async () => {

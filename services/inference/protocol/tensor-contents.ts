@@ -1,6 +1,6 @@
 // Output tensors as InferTensorContents and as raw contents: sizes first, then bytes.
 
-import type { BytesTensor, Tensor } from "./tensor.ts";
+import type { BytesTensor, Tensor } from "../tensor.ts";
 import { CONTENTS_FIELD } from "./typed-contents.ts";
 import { fieldSize, utf8Length, varintSize, type WireWriter } from "./wire-writer.ts";
 

@@ -1,7 +1,7 @@
 // InferTensorContents while it is read: each of its lists becomes fixed-width little-endian bytes
 // at once, which for most datatypes is already what the model takes.
 
-import type { Datatype } from "./tensor.ts";
+import type { Datatype } from "../tensor.ts";
 import type { WireReader } from "./wire-reader.ts";
 import { malformed, WIRE_BYTES, WIRE_FIXED32, WIRE_FIXED64, WIRE_VARINT } from "./wire-reader.ts";
 
@@ -21,14 +21,14 @@ export const CONTENTS_FIELDS = [
 /** Bytes of one element of a list, by field number. */
 export const CONTENTS_WIDTH = [0, 1, 4, 8, 4, 8, 4, 8, 0] as const;
 
-export const FIELD_BOOL = 1;
-export const FIELD_INT = 2;
-export const FIELD_INT64 = 3;
-export const FIELD_UINT = 4;
-export const FIELD_UINT64 = 5;
-export const FIELD_FP32 = 6;
-export const FIELD_FP64 = 7;
-export const FIELD_BYTES = 8;
+const FIELD_BOOL = 1;
+const FIELD_INT = 2;
+const FIELD_INT64 = 3;
+const FIELD_UINT = 4;
+const FIELD_UINT64 = 5;
+const FIELD_FP32 = 6;
+const FIELD_FP64 = 7;
+const FIELD_BYTES = 8;
 
 /** Which list carries a datatype; FP16 has none. */
 export const CONTENTS_FIELD: Readonly<Record<Exclude<Datatype, "FP16">, number>> = {

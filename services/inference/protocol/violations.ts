@@ -1,7 +1,7 @@
 // Collects everything that is wrong with a request, so that its sender hears all of it at once.
 
-import type { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { type FieldViolation, InvalidArgument } from "../common/errors/domain-error.ts";
+import type { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { type FieldViolation, InvalidArgument } from "../../common/errors/domain-error.ts";
 
 /** More than this are counted, not listed: one broken column of 1000 rows is one problem. */
 const VIOLATIONS_MAX = 20;

@@ -2,8 +2,8 @@
 // comes from a stranger: whatever it is, reading ends within the message or throws InvalidArgument.
 
 import { isUtf8 } from "node:buffer";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { InvalidArgument } from "../common/errors/domain-error.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { InvalidArgument } from "../../common/errors/domain-error.ts";
 
 export const WIRE_VARINT = 0;
 export const WIRE_FIXED64 = 1;

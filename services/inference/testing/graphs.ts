@@ -1,7 +1,7 @@
 // The small models that the engine's tests run.
 
+import { floats, type Graph, integers } from "../../common/testing/onnx-writer.ts";
 import type { Datatype } from "../tensor.ts";
-import { floats, type Graph, integers } from "./onnx-builder.ts";
 
 /** y = x, of any datatype and shape. */
 export function identity(datatype: Datatype, shape: readonly (number | string)[]): Graph {

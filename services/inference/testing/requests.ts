@@ -5,8 +5,8 @@ import { type Context, context } from "@opentelemetry/api";
 import { ModelInferRequestSchema } from "../../../gen/inference/grpc_service_pb.js";
 import { anonymous, type Principal } from "../../common/auth/principal.ts";
 import type { CallContext } from "../../common/rpc/context.ts";
-import type { WireInferRequest } from "../infer-messages.ts";
-import { decodeInferRequest } from "../infer-request-codec.ts";
+import type { WireInferRequest } from "../protocol/infer-messages.ts";
+import { decodeInferRequest } from "../protocol/infer-request-codec.ts";
 import { fp32 } from "./test-models.ts";
 
 export type RequestInit = MessageInitShape<typeof ModelInferRequestSchema>;

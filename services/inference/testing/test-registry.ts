@@ -23,8 +23,8 @@ import {
 } from "../../../gen/plinth/registry/v1/model_version_pb.js";
 import { FailedPrecondition, NotFound, Unavailable } from "../../common/errors/domain-error.ts";
 import type { CallOptions } from "../../common/rpc/context.ts";
-import type { EngineDeps } from "../local-engine.ts";
-import { encodeModel, type Graph } from "./onnx-builder.ts";
+import { encodeModel, type Graph } from "../../common/testing/onnx-writer.ts";
+import type { EngineDeps } from "../engine/local-engine.ts";
 import { signatureOf, temporaryModel } from "./test-servable.ts";
 
 type Event = WatchDeploymentsResponse["event"];

@@ -1,33 +1,36 @@
 // Real servables of small models for tests: the file, the threads and the folder are gone when the
 // test is over.
 
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../common/clock.ts";
+import { encodeModel, type Graph, type ValueInfo } from "../../common/testing/onnx-writer.ts";
+import { useFolder } from "../../common/testing/use-folder.ts";
+import { LoadedServable, type LoadedServableOptions } from "../engine/servable.ts";
+import { createInferenceMeter } from "../engine/servable-meter.ts";
 import type { InferRequest, Servable } from "../engine.ts";
-import { LoadedServable, type LoadedServableOptions } from "../servable.ts";
-import { createInferenceMeter } from "../servable-meter.ts";
 import { type Datatype, ELEMENT_BYTES, type Signature, type Tensor } from "../tensor.ts";
-import { encodeModel, type Graph, type ValueInfo } from "./onnx-builder.ts";
 
 /** The signature that the registry would read from the graph. */
 export function signatureOf(graph: Graph): Signature {
-  const spec = ({ name, datatype, shape }: ValueInfo): Signature["inputs"][number] => ({
-    name,
-    datatype,
-    shape: shape.map((dimension) => (typeof dimension === "number" ? dimension : -1)),
-  });
+  const spec = ({ name, datatype = "FP32", shape }: ValueInfo): Signature["inputs"][number] => {
+    if (typeof datatype === "number" || shape === undefined) {
+      throw new Error(`"${name}" cannot be served: give it a datatype of calls and a shape`);
+    }
+    return {
+      name,
+      datatype,
+      shape: shape.map((dimension) => (typeof dimension === "number" ? dimension : -1)),
+    };
+  };
   return { inputs: graph.inputs.map(spec), outputs: graph.outputs.map(spec) };
 }
 
 /** A file with these bytes until the test is over. */
 export async function temporaryModel(bytes: Uint8Array): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "plinth-model-"));
-  onTestFinished(() => rm(folder, { recursive: true }));
-  const path = join(folder, "model.onnx");
+  const path = join(useFolder(), "model.onnx");
   await writeFile(path, bytes);
   return path;
 }

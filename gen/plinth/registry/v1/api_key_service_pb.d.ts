@@ -153,7 +153,8 @@ export declare const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest>;
  */
 export declare const ApiKeyService: GenService<{
   /**
-   * Makes a key and shows its secret, once.
+   * Makes a key and shows its secret, once. The first key of an open mesh must be an ADMIN of all
+   * workspaces: it closes the mesh.
    *
    * @generated from rpc plinth.registry.v1.ApiKeyService.CreateApiKey
    */
@@ -173,7 +174,8 @@ export declare const ApiKeyService: GenService<{
     output: typeof ListApiKeysResponseSchema;
   },
   /**
-   * Ends a key at once on this server and within 5 seconds on every other.
+   * Ends a key at once on this server and within 5 seconds on every other that reaches the store. A
+   * server cut off from the store goes on letting in the keys it knew, for an hour at most.
    *
    * @generated from rpc plinth.registry.v1.ApiKeyService.RevokeApiKey
    */

@@ -366,7 +366,7 @@ export declare const DeploymentRevisionSchema: GenMessage<DeploymentRevision>;
  */
 export declare type ServingReport = Message<"plinth.registry.v1.ServingReport"> & {
   /**
-   * The server's id, fresh with each start.
+   * The server's id, the same after a restart.
    *
    * @generated from field: string server_id = 1;
    */

@@ -322,7 +322,7 @@ export declare const SyncedSchema: GenMessage<Synced>;
  */
 export declare type ReportServingRequest = Message<"plinth.registry.v1.ReportServingRequest"> & {
   /**
-   * Fresh with each start of the server.
+   * The same after a restart of the server, so that it replaces its own report.
    *
    * @generated from field: string server_id = 1;
    */

@@ -3,8 +3,8 @@
 import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { Datatype, TensorSpec } from "./tensor.ts";
-import { loadServableFile, requestOf, tensorOf, valuesOf } from "./testing/test-servable.ts";
+import type { Datatype, TensorSpec } from "../tensor.ts";
+import { loadServableFile, requestOf, tensorOf, valuesOf } from "../testing/test-servable.ts";
 
 interface HeldOutTensor {
   readonly datatype: Datatype;
@@ -19,7 +19,7 @@ interface HeldOut {
   readonly outputs: Readonly<Record<string, HeldOutTensor>>;
 }
 
-const FOLDER = fileURLToPath(new URL("../../examples/", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../../examples/", import.meta.url));
 
 function specsOf(tensors: HeldOut["inputs"]): TensorSpec[] {
   return Object.entries(tensors).map(([name, { datatype, shape }]) => ({

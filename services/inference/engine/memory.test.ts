@@ -1,8 +1,8 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { dense } from "./testing/graphs.ts";
-import { loadServable, requestOf, tensorOf } from "./testing/test-servable.ts";
+import { dense } from "../testing/graphs.ts";
+import { loadServable, requestOf, tensorOf } from "../testing/test-servable.ts";
 
 const MIB = 1024 * 1024;
 

@@ -1,0 +1,141 @@
+// Every RPC that takes a name, called with names of one workspace: what isolation.test.ts goes
+// through.
+
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { GRPCInferenceService } from "../../gen/inference/grpc_service_pb.js";
+import { Role } from "../../gen/plinth/common/v1/options_pb.js";
+import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
+import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
+import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
+import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
+import { WorkspaceService } from "../../gen/plinth/registry/v1/workspace_service_pb.js";
+import { collect } from "./use-models.ts";
+
+export const SERVICES: readonly DescService[] = [
+  WorkspaceService,
+  ModelService,
+  DeploymentService,
+  ApiKeyService,
+  GRPCInferenceService,
+  InferenceService,
+];
+
+/** What a workspace has, or might have. */
+export interface Names {
+  readonly workspace: string;
+  readonly model: string;
+  readonly version: string;
+  readonly upload: string;
+  readonly deployment: string;
+  readonly key: string;
+}
+
+type Requests = Readonly<Record<string, (names: Names) => object>>;
+
+const KEY = { displayName: "k", roles: [Role.VIEWER] };
+
+const target = (n: Names) => ({ config: { targets: [{ modelVersion: n.version, weight: 100 }] } });
+
+/** A request that reaches into the workspace of the names, by service and method. */
+export const REACHING: Readonly<Record<string, Requests>> = {
+  WorkspaceService: {
+    getWorkspace: (n) => ({ name: n.workspace }),
+    updateWorkspace: (n) => ({ workspace: { name: n.workspace, displayName: "mine" } }),
+    deleteWorkspace: (n) => ({ name: n.workspace }),
+    // A workspace's key makes no workspaces at all, whether the id is free or not.
+    createWorkspace: (n) => ({ workspaceId: n.workspace.split("/")[1] }),
+  },
+  ModelService: {
+    getRegisteredModel: (n) => ({ name: n.model }),
+    listRegisteredModels: (n) => ({ parent: n.workspace }),
+    createRegisteredModel: (n) => ({ parent: n.workspace, modelId: n.model.split("/")[3] }),
+    updateRegisteredModel: (n) => ({ registeredModel: { name: n.model, description: "mine" } }),
+    archiveRegisteredModel: (n) => ({ name: n.model }),
+    deleteRegisteredModel: (n) => ({ name: n.model, force: true }),
+    setModelAlias: (n) => ({ name: n.model, alias: "mine", version: 1n }),
+    deleteModelAlias: (n) => ({ name: n.model, alias: "champion" }),
+    createUpload: (n) => ({ parent: n.workspace, sha256: "0".repeat(64), sizeBytes: 1n }),
+    getUpload: (n) => ({ name: n.upload }),
+    uploadArtifact: (n) => ({ payload: { case: "start", value: { name: n.upload, offset: 0n } } }),
+    downloadArtifact: (n) => ({ name: n.version }),
+    createModelVersion: (n) => ({ parent: n.model, upload: n.upload, modelVersion: {} }),
+    getModelVersion: (n) => ({ name: n.version }),
+    listModelVersions: (n) => ({ parent: n.model }),
+    watchModelVersion: (n) => ({ name: n.version }),
+    updateModelVersion: (n) => ({ modelVersion: { name: n.version, description: "mine" } }),
+    approveModelVersion: (n) => ({ name: n.version }),
+    rejectModelVersion: (n) => ({ name: n.version }),
+    archiveModelVersion: (n) => ({ name: n.version }),
+    deleteModelVersion: (n) => ({ name: n.version }),
+  },
+  DeploymentService: {
+    getDeployment: (n) => ({ name: n.deployment }),
+    listDeployments: (n) => ({ parent: n.workspace }),
+    createDeployment: (n) => ({ parent: n.workspace, deploymentId: "d", deployment: target(n) }),
+    updateDeployment: (n) => ({ deployment: { name: n.deployment, ...target(n) } }),
+    rollbackDeployment: (n) => ({ name: n.deployment }),
+    deleteDeployment: (n) => ({ name: n.deployment }),
+    watchDeployments: (n) => ({ parent: n.workspace }),
+    reportServing: (n) => ({ serverId: "s", deployments: [{ name: n.deployment }] }),
+  },
+  ApiKeyService: {
+    createApiKey: (n) => ({ parent: n.workspace, apiKey: KEY }),
+    listApiKeys: (n) => ({ parent: n.workspace }),
+    revokeApiKey: (n) => ({ name: n.key }),
+  },
+  GRPCInferenceService: {
+    modelReady: (n) => ({ name: n.deployment }),
+    modelMetadata: (n) => ({ name: n.deployment }),
+    modelInfer: (n) => ({ modelName: n.deployment }),
+    modelStreamInfer: (n) => ({ modelName: n.deployment }),
+    modelConfig: (n) => ({ name: n.deployment }),
+    modelStatistics: (n) => ({ name: n.deployment }),
+    repositoryIndex: (n) => ({ repositoryName: n.workspace.split("/")[1] }),
+  },
+  InferenceService: {
+    predict: (n) => ({ deployment: n.deployment, rows: [{ x: [1, 1, 1, 1] }] }),
+    streamPredict: (n) => ({ request: { deployment: n.deployment } }),
+  },
+};
+
+/** Methods that take no name, or that answer the same whatever name they get. */
+export const NAMELESS: readonly string[] = [
+  "listWorkspaces",
+  "serverLive",
+  "serverReady",
+  "serverMetadata",
+  "repositoryModelLoad",
+  "repositoryModelUnload",
+  "systemSharedMemoryStatus",
+  "systemSharedMemoryRegister",
+  "systemSharedMemoryUnregister",
+  "cudaSharedMemoryStatus",
+  "cudaSharedMemoryRegister",
+  "cudaSharedMemoryUnregister",
+  "traceSetting",
+  "logSettings",
+];
+
+type AnyMethod = (request: unknown, options?: object) => Promise<unknown> & AsyncIterable<unknown>;
+
+/** Calls a method with one request, whatever its kind; gives the answer or all of them. */
+export async function callMethod(
+  client: unknown,
+  method: DescMethod,
+  request: object,
+): Promise<unknown> {
+  const run = (client as Record<string, AnyMethod>)[method.localName]!;
+  async function* one() {
+    yield request;
+  }
+  switch (method.methodKind) {
+    case "unary":
+      return run(request);
+    case "client_streaming":
+      return run(one());
+    case "server_streaming":
+      return collect(run(request));
+    case "bidi_streaming":
+      return collect(run(one()));
+  }
+}

@@ -1,0 +1,109 @@
+// The same services as processes of their own: a registry, two inference servers and a gateway that
+// know each other by the mesh's secret. One server dies; the other serves on.
+
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { describe, expect, it } from "vitest";
+import { Channel } from "../../services/common/rpc/client.ts";
+import { useFolder } from "../../services/common/testing/use-folder.ts";
+import { linearModel } from "../../services/registry/test-models.ts";
+import { spawnPlinth } from "./use-child-mesh.ts";
+import { clientsOn, firstOutput, rowsOf, serveModel, untilServed } from "./use-models.ts";
+
+const SECRET = "known-to-all-services-of-this-test";
+
+interface ServiceOptions {
+  /** All services of a mesh keep their artifacts in its folder "blobs". */
+  readonly meshDir: string;
+  readonly args?: readonly string[];
+  readonly secret?: string;
+}
+
+/** Starts one service on a free port. */
+async function useService(service: string, options: ServiceOptions) {
+  const { meshDir, args = [], secret = SECRET } = options;
+  const plinth = spawnPlinth(
+    [
+      ...["serve", service, "--listen", "127.0.0.1:0", "--json"],
+      ...["--data-dir", useFolder(), ...args],
+    ],
+    { PLINTH_MESH_SECRET: secret, PLINTH_BLOBS: `file:${meshDir}/blobs`, PLINTH_LOG: "warn" },
+  );
+  const line = await Promise.race([
+    once(createInterface(plinth.child.stdout!), "line").then(([text]) => String(text)),
+    once(plinth.child, "exit").then(() => undefined),
+  ]);
+  if (line === undefined) {
+    throw new Error(`plinth serve ${service} ended: ${plinth.stderr()}`);
+  }
+  return { ...plinth, address: (JSON.parse(line) as { address: string }).address };
+}
+
+describe("services in processes of their own", () => {
+  it("find each other, serve, and lose nothing but what died", async () => {
+    const meshDir = useFolder();
+    const registry = await useService("registry", { meshDir });
+    const args = ["--registry", registry.address];
+    const servers = [
+      await useService("inference", { meshDir, args }),
+      await useService("inference", { meshDir, args }),
+    ];
+    const gateway = await useService("gateway", {
+      meshDir,
+      args: [...args, "--inference", servers[0]!.address],
+    });
+    using toRegistry = new Channel({ address: registry.address });
+    const clients = clientsOn(toRegistry);
+    const version = await serveModel(clients, "linear", linearModel());
+    const { servingReports } = await untilServed(clients, `workspaces/default/deployments/linear`);
+    expect(servingReports).toHaveLength(2);
+    expect(version.name).toContain("linear");
+    const ask = async (address: string) => {
+      using channel = new Channel({ address });
+      const { inference } = clientsOn(channel);
+      return firstOutput(await inference.modelInfer(rowsOf("linear", [[1, 1, 1, 1]])));
+    };
+    for (const { address } of servers) {
+      expect(await ask(address)).toEqual([10.5]);
+    }
+    const predict = () =>
+      fetch(`http://${gateway.address}/plinth.inference.v1.InferenceService/Predict`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ deployment: "linear", rows: [{ x: [1, 1, 1, 1] }] }),
+      });
+    const response = await predict();
+    expect(response.status).toBe(200);
+    const models = await fetch(
+      `http://${gateway.address}/plinth.registry.v1.ModelService/ListRegisteredModels`,
+      {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ parent: "workspaces/default" }),
+      },
+    );
+    expect(await models.json()).toMatchObject({ registeredModels: [{ latestVersion: "1" }] });
+
+    // The registry goes away: what is served is served on.
+    registry.child.kill("SIGKILL");
+    await once(registry.child, "exit");
+    expect(await ask(servers[0]!.address)).toEqual([10.5]);
+    expect((await predict()).status).toBe(200);
+    servers[1]!.child.kill("SIGKILL");
+    expect(await ask(servers[0]!.address)).toEqual([10.5]);
+  }, 40_000);
+
+  it("with another secret is not let in, and says what to check", async () => {
+    const meshDir = useFolder();
+    const registry = await useService("registry", { meshDir });
+    const stranger = await useService("inference", {
+      meshDir,
+      args: ["--registry", registry.address],
+      secret: "known-to-another-mesh-altogether",
+    });
+    await expect.poll(stranger.stderr, { timeout: 10_000 }).toContain("PLINTH_MESH_SECRET");
+    using channel = new Channel({ address: stranger.address });
+    const { ready } = await clientsOn(channel).inference.serverReady({});
+    expect(ready).toBe(false);
+  }, 20_000);
+});

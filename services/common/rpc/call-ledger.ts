@@ -17,12 +17,12 @@ export class CallLedger {
     this.#max = max;
   }
 
-  /** @throws ResourceExhausted at the limit, Unavailable while draining. */
-  admit(): void {
+  /** @throws ResourceExhausted at the limit unless exempt, Unavailable while draining. */
+  admit({ exempt }: { readonly exempt: boolean }): void {
     if (this.#draining) {
       throw draining();
     }
-    if (this.#calls.size >= this.#max) {
+    if (!exempt && this.#calls.size >= this.#max) {
       throw new ResourceExhausted(
         `The server is serving ${this.#max} calls, its limit. Retry with back-off, or spread the load.`,
         { reason: ErrorReason.OVERLOADED, retryAfterMs: RETRY_AFTER_MS },

@@ -1,6 +1,7 @@
-// Typed gRPC clients from protobuf-es descriptors. Every call has a deadline, carries the trace and the
-// credentials on, and throws the DomainError that the server's handler threw. Retries follow each
-// method's idempotency_level; grpc-js carries them out, with jitter and one retry budget a channel.
+// Typed gRPC clients from protobuf-es descriptors. Every call has a deadline, carries the trace and
+// the credentials on, and throws the DomainError that the server's handler threw. Retries follow
+// each method's idempotency_level; grpc-js carries them out, with jitter and one retry budget a
+// channel.
 
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
@@ -14,7 +15,10 @@ import { clientCodec } from "./message-codec.ts";
 import { serviceConfig } from "./retry-policy.ts";
 
 export interface ChannelOptions {
-  /** "host:port" or "dns:///name:port" (all addresses, round robin); a function is asked at first use. */
+  /**
+   * "host:port" or "dns:///name:port" (all addresses, round robin); a function is asked at first
+   * use.
+   */
   readonly address: string | (() => string);
   /** Sent as `authorization: Bearer ...`. Absent: none. */
   readonly token?: string;
@@ -30,6 +34,10 @@ const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 const KEEPALIVE_TIME_MS = 60_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
 
+/** A server that restarts is found again within seconds; grpc-js would wait up to two minutes. */
+const RECONNECT_FIRST_MS = 100;
+const RECONNECT_MAX_MS = 5000;
+
 /** A connection, or several, to one target; shared by the clients made on it. */
 export class Channel implements Disposable {
   readonly #options: ChannelOptions;
@@ -40,7 +48,9 @@ export class Channel implements Disposable {
     this.#options = options;
   }
 
-  /** Makes a service known before the first call, so that its retry policy is part of the channel. */
+  /**
+   * Makes a service known before the first call, so that its retry policy is part of the channel.
+   */
   register(service: DescService): void {
     this.#services.add(service);
   }
@@ -70,6 +80,8 @@ export class Channel implements Disposable {
           "grpc.max_send_message_length": messageBytesMax ?? MESSAGE_BYTES_MAX,
           "grpc.keepalive_time_ms": KEEPALIVE_TIME_MS,
           "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+          "grpc.initial_reconnect_backoff_ms": RECONNECT_FIRST_MS,
+          "grpc.max_reconnect_backoff_ms": RECONNECT_MAX_MS,
           // Two channels of one process to one address must not share a connection's fate.
           "grpc.use_local_subchannel_pool": 1,
         },
@@ -93,13 +105,21 @@ export function createClient<S extends DescService>(service: S, channel: Channel
   return methods as Client<S>;
 }
 
+interface Started {
+  readonly client: grpc.Client;
+  readonly observed: ClientCall;
+  readonly metadata: grpc.Metadata;
+  readonly callOptions: grpc.CallOptions;
+}
+
 function clientMethod(method: DescMethod, channel: Channel): unknown {
   const path = `/${method.parent.typeName}/${method.name}`;
-  const codec = clientCodec(method);
-  const start = (options: CallOptions) => {
+  const { encode, decode } = clientCodec(method);
+  const start = (options: CallOptions): Started => {
+    const client = channel.connect();
     const observed = beginClientCall(path, traceOf(options));
     return {
-      client: channel.connect(),
+      client,
       observed,
       metadata: metadataOf(channel, options, observed),
       callOptions: { deadline: deadlineOf(method, channel, options) },
@@ -107,147 +127,138 @@ function clientMethod(method: DescMethod, channel: Channel): unknown {
   };
   switch (method.methodKind) {
     case "unary":
-      return (request: unknown, options: CallOptions = {}): Promise<unknown> => {
-        const { client, observed, metadata, callOptions } = start(options);
-        return promised(options, observed, (done) =>
-          client.makeUnaryRequest(
-            path,
-            codec.encode,
-            codec.decode,
-            request,
-            metadata,
-            callOptions,
-            done,
-          ),
+      return (request: unknown, options: CallOptions = {}): Promise<unknown> =>
+        promised(options, start, ({ client, metadata, callOptions }, done) =>
+          client.makeUnaryRequest(path, encode, decode, request, metadata, callOptions, done),
         );
-      };
     case "client_streaming":
-      return (requests: AsyncIterable<unknown>, options: CallOptions = {}): Promise<unknown> => {
-        const { client, observed, metadata, callOptions } = start(options);
-        return promised(options, observed, (done) => {
+      return (requests: AsyncIterable<unknown>, options: CallOptions = {}): Promise<unknown> =>
+        promised(options, start, ({ client, metadata, callOptions }, done) => {
+          let broken: { readonly error: unknown } | undefined;
           const call = client.makeClientStreamRequest(
             path,
-            codec.encode,
-            codec.decode,
+            encode,
+            decode,
             metadata,
             callOptions,
-            done,
+            (error, response) => done(broken === undefined ? error : broken.error, response),
           );
-          void send(requests, call);
+          void send(requests, call, (error) => {
+            broken = { error };
+            call.cancel();
+          });
           return call;
         });
-      };
     case "server_streaming":
-      return (request: unknown, options: CallOptions = {}): AsyncIterable<unknown> => {
-        const { client, observed, metadata, callOptions } = start(options);
-        return received(
-          client.makeServerStreamRequest(
-            path,
-            codec.encode,
-            codec.decode,
-            request,
-            metadata,
-            callOptions,
-          ),
-          options,
-          observed,
+      return (request: unknown, options: CallOptions = {}): AsyncIterable<unknown> =>
+        received(options, start, ({ client, metadata, callOptions }) =>
+          client.makeServerStreamRequest(path, encode, decode, request, metadata, callOptions),
         );
-      };
     case "bidi_streaming":
       return (
         requests: AsyncIterable<unknown>,
         options: CallOptions = {},
-      ): AsyncIterable<unknown> => {
-        const { client, observed, metadata, callOptions } = start(options);
-        const call = client.makeBidiStreamRequest(
-          path,
-          codec.encode,
-          codec.decode,
-          metadata,
-          callOptions,
-        );
-        void send(requests, call);
-        return received(call, options, observed);
-      };
+      ): AsyncIterable<unknown> =>
+        received(options, start, ({ client, metadata, callOptions }) => {
+          const call = client.makeBidiStreamRequest(path, encode, decode, metadata, callOptions);
+          void send(requests, call, (error) => {
+            call.destroy(error instanceof Error ? error : new Error(String(error)));
+            call.cancel();
+          });
+          return call;
+        });
   }
 }
 
-function promised(
+type Start = (options: CallOptions) => Started;
+type Done = (error: unknown, response?: unknown) => void;
+
+async function promised(
   options: CallOptions,
-  observed: ClientCall,
-  begin: (done: (error: grpc.ServiceError | null, response?: unknown) => void) => {
-    cancel(): void;
-  },
+  start: Start,
+  begin: (started: Started, done: Done) => { cancel(): void },
 ): Promise<unknown> {
   const signal = signalOf(options);
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      observed.end(grpc.status.CANCELLED);
-      reject(signal.reason);
-      return;
-    }
-    const call = begin((error, response) => {
-      signal?.removeEventListener("abort", abort);
-      observed.end(error?.code ?? grpc.status.OK);
-      if (error === null) {
-        resolve(response);
-      } else {
-        reject(signal?.aborted ? signal.reason : errorOf(error));
-      }
-    });
-    const abort = (): void => call.cancel();
-    signal?.addEventListener("abort", abort, { once: true });
-  });
+  signal?.throwIfAborted();
+  const started = start(options);
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  const call = begin(started, (error, response) =>
+    error === null ? resolve(response) : reject(error),
+  );
+  const abort = (): void => call.cancel();
+  signal?.addEventListener("abort", abort, { once: true });
+  try {
+    const response = await promise;
+    started.observed.end(grpc.status.OK);
+    return response;
+  } catch (error) {
+    started.observed.end(codeOf(error));
+    throw signal?.aborted ? signal.reason : errorOf(error);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
+/** The answers of a call that begins when the first is asked for. */
 async function* received(
-  call: grpc.ClientReadableStream<unknown>,
   options: CallOptions,
-  observed: ClientCall,
+  start: Start,
+  begin: (started: Started) => grpc.ClientReadableStream<unknown>,
 ): AsyncIterable<unknown> {
   const signal = signalOf(options);
+  signal?.throwIfAborted();
+  const started = start(options);
+  const call = begin(started);
+  // Its status comes as an error even after the loop below was left; unheard it would end the
+  // process.
+  call.on("error", ignore);
   const abort = (): void => call.cancel();
-  if (signal?.aborted) {
-    abort();
-  }
   signal?.addEventListener("abort", abort, { once: true });
   try {
     for await (const message of call) {
       yield message;
     }
-    observed.end(grpc.status.OK);
+    started.observed.end(grpc.status.OK);
   } catch (error) {
-    const failure = errorOf(error);
-    observed.end(codeOf(error));
-    throw signal?.aborted ? signal.reason : failure;
+    started.observed.end(codeOf(error));
+    throw signal?.aborted ? signal.reason : errorOf(error);
   } finally {
-    observed.end(grpc.status.CANCELLED);
+    started.observed.end(grpc.status.CANCELLED);
     signal?.removeEventListener("abort", abort);
     call.cancel();
   }
 }
 
-/** Sends as fast as the server reads. A source that throws cancels the call. */
+/**
+ * Sends as fast as the server reads, until the call is over. A source that throws has broken it.
+ */
 async function send(
   requests: AsyncIterable<unknown>,
   call: grpc.ClientWritableStream<unknown>,
+  onBroken: (error: unknown) => void,
 ): Promise<void> {
+  const source = requests[Symbol.asyncIterator]();
   let over = false;
   let wake = (): void => undefined;
   const end = (): void => {
-    over = true;
-    wake();
+    if (!over) {
+      over = true;
+      wake();
+      // It may wait for something to send that never comes.
+      Promise.resolve(source.return?.()).catch(ignore);
+    }
   };
   call.once("close", end);
   call.once("status", end);
-  call.once("error", end);
+  call.on("error", end);
   call.on("drain", () => wake());
   try {
-    for await (const request of requests) {
-      if (over) {
-        return;
+    while (!over) {
+      const next = await source.next();
+      if (next.done || over) {
+        break;
       }
-      if (!call.write(request)) {
+      if (!call.write(next.value)) {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
@@ -255,10 +266,13 @@ async function send(
     }
     call.end();
   } catch (error) {
-    call.destroy(error instanceof Error ? error : new Error(String(error)));
-    call.cancel();
+    if (!over) {
+      onBroken(error);
+    }
   }
 }
+
+function ignore(): void {}
 
 function codeOf(error: unknown): number {
   const code = error instanceof Error && "code" in error ? error.code : undefined;

@@ -1,5 +1,6 @@
-// What a handler knows of the call it serves, and the shapes of handlers and clients that follow from
-// a service's descriptor. Handlers are written once, against these types, and know no transport.
+// What a handler knows of the call it serves, and the shapes of handlers and clients that follow
+// from a service's descriptor. Handlers are written once, against these types, and know no
+// transport.
 
 import type {
   DescMethod,
@@ -49,7 +50,9 @@ export type ServiceHandlers<S extends DescService> = {
 
 export interface CallOptions {
   readonly signal?: AbortSignal;
-  /** Milliseconds from now. Absent: what is left of `parent`'s deadline, else the client's default. */
+  /**
+   * Milliseconds from now. Absent: what is left of `parent`'s deadline, else the client's default.
+   */
   readonly timeoutMs?: number;
   /** The call on whose behalf this one is made: its deadline, signal and trace carry over. */
   readonly parent?: CallContext;
@@ -78,8 +81,9 @@ export type Client<S extends DescService> = {
 };
 
 /**
- * How a message is turned into bytes and back, for the few methods whose generated codec is too slow.
- * `decode` may keep views into the bytes; `encode` gives bytes that nobody changes afterwards.
+ * How a message is turned into bytes and back, for the few methods whose generated codec is too
+ * slow. `decode` may keep views into the bytes; `encode` gives bytes that nobody changes
+ * afterwards.
  */
 export interface MethodCodec {
   readonly decode: (bytes: Uint8Array) => unknown;

@@ -1,5 +1,5 @@
-// gRPC's framing over HTTP/2, as pure functions and one reader: five bytes before each message, statuses
-// in trailers, timeouts as "100m". Source: the gRPC over HTTP/2 protocol specification.
+// gRPC's framing over HTTP/2: one byte of flags and four of length before each message, each
+// perhaps compressed by itself. Source: the gRPC over HTTP/2 protocol and its compression page.
 
 import { gunzipSync, inflateSync } from "node:zlib";
 import { Code } from "../../../gen/google/rpc/code_pb.js";
@@ -7,10 +7,14 @@ import { Code } from "../../../gen/google/rpc/code_pb.js";
 /** One byte of flags and four of length stand before each message. */
 export const FRAME_HEADER_BYTES = 5;
 
+const PLAIN = 0;
 const COMPRESSED = 1;
 
 /** Inflating blocks the thread; more than this at once would be felt by other calls. */
 const INFLATED_BYTES_MAX = 16 * 1024 * 1024;
+
+/** A message gets this much memory when its header came; the rest only as its bytes arrive. */
+const FIRST_BYTES_MAX = 256 * 1024;
 
 /** A fault of the bytes a client sends; ends the call with this status. */
 export class FrameFault extends Error {
@@ -26,9 +30,11 @@ export class FrameFault extends Error {
 export class FrameReader {
   readonly #bytesMax: number;
   readonly #encoding: string;
-  readonly #header = Buffer.alloc(FRAME_HEADER_BYTES);
+  /** Made when a header arrives in pieces, or its message does: most calls never need it. */
+  #header: Buffer | undefined;
   #headerFilled = 0;
   #body: Buffer | undefined;
+  #bodyBytes = 0;
   #bodyFilled = 0;
 
   constructor(options: { readonly bytesMax: number; readonly encoding: string | undefined }) {
@@ -42,8 +48,10 @@ export class FrameReader {
   }
 
   /**
-   * Takes the next bytes and hands each message they complete to `emit`.
-   * @throws FrameFault for a message above the limit, or one that cannot be inflated.
+   * Takes the next bytes and hands each message they complete to `emit`. After a fault the reader
+   * has lost its place and must not be fed again.
+   * @throws FrameFault for unknown flags, a message above the limit, or one that cannot be
+   *   inflated.
    */
   feed(chunk: Buffer, emit: (message: Buffer) => void): void {
     let at = 0;
@@ -58,9 +66,7 @@ export class FrameReader {
         }
         at += this.#fillHeader(chunk, at);
       } else {
-        const taken = chunk.copy(this.#body, this.#bodyFilled, at);
-        this.#bodyFilled += taken;
-        at += taken;
+        at += this.#fillBody(this.#body, chunk, at);
       }
       this.#emitIfFull(emit);
     }
@@ -71,32 +77,56 @@ export class FrameReader {
     if (this.#headerFilled > 0 || chunk.length - at < FRAME_HEADER_BYTES) {
       return 0;
     }
-    const length = this.#checked(chunk.readUInt32BE(at + 1));
-    const whole = FRAME_HEADER_BYTES + length;
+    const whole = FRAME_HEADER_BYTES + this.#checkedLength(chunk, at);
     return chunk.length - at >= whole ? whole : 0;
   }
 
   #fillHeader(chunk: Buffer, at: number): number {
+    this.#header ??= Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+    const header = this.#header;
     const end = at + FRAME_HEADER_BYTES - this.#headerFilled;
-    const taken = chunk.copy(this.#header, this.#headerFilled, at, end);
+    const taken = chunk.copy(header, this.#headerFilled, at, end);
     this.#headerFilled += taken;
     if (this.#headerFilled === FRAME_HEADER_BYTES) {
-      this.#body = Buffer.allocUnsafeSlow(this.#checked(this.#header.readUInt32BE(1)));
+      this.#bodyBytes = this.#checkedLength(header, 0);
       this.#bodyFilled = 0;
+      this.#body = Buffer.allocUnsafeSlow(Math.min(this.#bodyBytes, FIRST_BYTES_MAX));
     }
+    return taken;
+  }
+
+  /** A header alone costs its sender nothing, so the memory grows with what was really sent. */
+  #fillBody(body: Buffer, chunk: Buffer, at: number): number {
+    let into = body;
+    if (this.#bodyFilled === into.length) {
+      into = Buffer.allocUnsafeSlow(Math.min(this.#bodyBytes, into.length * 4));
+      body.copy(into, 0, 0, this.#bodyFilled);
+      this.#body = into;
+    }
+    const taken = chunk.copy(into, this.#bodyFilled, at);
+    this.#bodyFilled += taken;
     return taken;
   }
 
   #emitIfFull(emit: (message: Buffer) => void): void {
     const body = this.#body;
-    if (body !== undefined && this.#bodyFilled === body.length) {
+    if (body !== undefined && this.#bodyFilled === this.#bodyBytes) {
       this.#body = undefined;
       this.#headerFilled = 0;
-      emit(this.#plain(this.#header[0]!, body));
+      emit(this.#plain(this.#header![0]!, body));
     }
   }
 
-  #checked(length: number): number {
+  #checkedLength(header: Buffer, at: number): number {
+    const flags = header[at]!;
+    if (flags !== PLAIN && flags !== COMPRESSED) {
+      throw new FrameFault(
+        Code.INTERNAL,
+        `A message begins with flags ${flags}; expected 0, or 1 if compressed. ` +
+          "These bytes are not gRPC framing: a client or proxy damaged them.",
+      );
+    }
+    const length = header.readUInt32BE(at + 1);
     if (length > this.#bytesMax) {
       throw new FrameFault(
         Code.RESOURCE_EXHAUSTED,
@@ -108,27 +138,36 @@ export class FrameReader {
   }
 
   #plain(flags: number, message: Buffer): Buffer {
-    if ((flags & COMPRESSED) === 0) {
+    if (flags === PLAIN) {
       return message;
     }
+    const encoding = this.#encoding;
     const maxOutputLength = Math.min(this.#bytesMax, INFLATED_BYTES_MAX);
     try {
-      switch (this.#encoding) {
+      switch (encoding) {
         case "gzip":
           return gunzipSync(message, { maxOutputLength });
         case "deflate":
           return inflateSync(message, { maxOutputLength });
       }
-    } catch {
-      throw new FrameFault(
-        Code.INVALID_ARGUMENT,
-        `The message is not valid ${this.#encoding}, or inflates to more than ${maxOutputLength} bytes.`,
-      );
+    } catch (error) {
+      throw (error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE"
+        ? new FrameFault(
+            Code.RESOURCE_EXHAUSTED,
+            `The message inflates to more than ${maxOutputLength} bytes, the most the server ` +
+              "inflates. Send it without compression, or in smaller parts.",
+          )
+        : new FrameFault(Code.INVALID_ARGUMENT, `The message is not valid ${encoding}.`);
     }
-    throw new FrameFault(
-      Code.UNIMPLEMENTED,
-      `Compression "${this.#encoding}" is not supported; use gzip, deflate or identity.`,
-    );
+    throw encoding === "identity"
+      ? new FrameFault(
+          Code.INTERNAL,
+          "A message is flagged as compressed, but the call has no grpc-encoding header.",
+        )
+      : new FrameFault(
+          Code.UNIMPLEMENTED,
+          `Compression "${encoding}" is not supported; use gzip, deflate or identity.`,
+        );
   }
 }
 
@@ -142,39 +181,6 @@ export function frame(message: Uint8Array): Buffer {
 
 /** Writes the five bytes that stand before a message of this length. */
 export function writeFrameHeader(into: Buffer, messageBytes: number): void {
-  into[0] = 0;
+  into[0] = PLAIN;
   into.writeUInt32BE(messageBytes, 1);
-}
-
-const UNIT_MS: Readonly<Record<string, number>> = {
-  H: 3_600_000,
-  M: 60_000,
-  S: 1000,
-  m: 1,
-  u: 1e-3,
-  n: 1e-6,
-};
-
-/** Milliseconds of a `grpc-timeout` header; undefined when there is none; NaN when it is malformed. */
-export function timeoutMs(header: string | undefined): number | undefined {
-  if (header === undefined) {
-    return undefined;
-  }
-  const match = /^(\d{1,8})([HMSmun])$/.exec(header);
-  return match === null ? Number.NaN : Number(match[1]) * UNIT_MS[match[2]!]!;
-}
-
-/** `grpc-message`: percent-encoded where it is not printable ASCII. */
-export function percentEncode(text: string): string {
-  if (/^[\x20-\x24\x26-\x7e]*$/.test(text)) {
-    return text;
-  }
-  let encoded = "";
-  for (const byte of Buffer.from(text, "utf8")) {
-    const plain = byte >= 0x20 && byte <= 0x7e && byte !== 0x25;
-    encoded += plain
-      ? String.fromCharCode(byte)
-      : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
-  return encoded;
 }

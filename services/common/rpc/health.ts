@@ -1,5 +1,5 @@
-// grpc.health.v1: what load balancers and Kubernetes probes ask. Check and Watch per service; the empty
-// name stands for the whole server.
+// grpc.health.v1: what load balancers and Kubernetes probes ask. Check and Watch per service; the
+// empty name stands for the whole server.
 
 import type { DescService } from "@bufbuild/protobuf";
 import {

@@ -1,21 +1,14 @@
-// One gRPC call on a node:http2 stream: requests read no faster than they are taken, responses
-// coalesced into as few DATA frames as the moment allows. This is the stream path that Plinth exists for; why it
-// is not grpc-js stands in docs/adr/0002-grpc-server-on-http2.md.
+// One gRPC call on a node:http2 stream: requests read no faster than they are taken, one answer or
+// many, and an end that holds whatever the caller does meanwhile. This is the stream path that
+// Plinth exists for; why it is not grpc-js stands in docs/adr/0002-grpc-server-on-http2.md.
 
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { constants } from "node:http2";
 import { Code } from "../../../gen/google/rpc/code_pb.js";
 import type { Status } from "../../../gen/google/rpc/status_pb.js";
-import { statusBytes } from "../errors/status.ts";
-import {
-  FRAME_HEADER_BYTES,
-  FrameFault,
-  FrameReader,
-  frame,
-  percentEncode,
-  timeoutMs,
-  writeFrameHeader,
-} from "./grpc-frame.ts";
+import { AnswerWriter, COPIED_BYTES_MAX } from "./answer-writer.ts";
+import { FrameFault, FrameReader, frame } from "./grpc-frame.ts";
+import { statusTrailers, timeoutMs } from "./grpc-metadata.ts";
 
 const RESPONSE_HEADERS = {
   ":status": 200,
@@ -23,43 +16,44 @@ const RESPONSE_HEADERS = {
   "grpc-accept-encoding": "identity,deflate,gzip",
 } as const;
 
-const OK_TRAILERS = { "grpc-status": 0 } as const;
+const WITH_TRAILERS = { waitForTrailers: true, sendDate: false } as const;
+
+const OK_TRAILERS = { "grpc-status": "0" } as const;
 
 /** Received messages held for a handler before the stream stops reading. */
 const HELD_MESSAGES_MAX = 64;
 const HELD_BYTES_MAX = 1024 * 1024;
 
-/** Answers of one turn of the event loop up to this size are copied into one frame. */
-const COALESCED_BYTES_MAX = 64 * 1024;
-
-/** Above this a message is not copied but written beside its header. */
-const COPIED_BYTES_MAX = 16 * 1024;
-
-/** How long a caller may go on sending after the server has answered. */
+/** How long a caller may go on sending after the whole answer was sent. */
 const LINGER_MS = 1000;
+
+/** A finished answer of which the caller takes nothing for this long is given up. */
+const STALLED_MS = 60_000;
 
 /** Node fires timers above this at once; a longer deadline is as good as none. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export class Http2Call {
   readonly path: string;
-  /** Milliseconds since the epoch; infinite when the caller set none. */
+  /** Milliseconds since the epoch; infinite when the caller set none, NaN when it is malformed. */
   readonly deadlineMs: number;
   readonly #stream: ServerHttp2Stream;
   readonly #headers: IncomingHttpHeaders;
   readonly #reader: FrameReader;
   readonly #held: Buffer[] = [];
   #heldBytes = 0;
+  #paused = false;
+  #hearsAbort = false;
   #halfClosed = false;
   #cancelled = false;
   #finished = false;
   #timer: NodeJS.Timeout | undefined;
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
-  #flushing = false;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #progressSeen = -1;
+  #writer: AnswerWriter | undefined;
   #readable: (() => void) | undefined;
-  #writable: (() => void) | undefined;
   #onCancel: (() => void) | undefined;
+  #onExpired: (() => void) | undefined;
   #fault: FrameFault | undefined;
   #trailers: Readonly<Record<string, string | number>> = OK_TRAILERS;
 
@@ -95,6 +89,11 @@ export class Http2Call {
     return this.#cancelled;
   }
 
+  /** True once the call was finished or the caller is gone: nothing more is read or written. */
+  get over(): boolean {
+    return this.#finished || this.#cancelled;
+  }
+
   /** Calls back once if the caller leaves before the call is finished. */
   onCancel(listener: () => void): void {
     this.#onCancel = listener;
@@ -102,10 +101,8 @@ export class Http2Call {
 
   /** Calls back when the time is up, unless the call is finished by then. */
   startTimer(atMs: number, expired: () => void): void {
-    const leftMs = atMs - Date.now();
-    if (leftMs < TIMER_MAX_MS) {
-      this.#timer = setTimeout(expired, Math.max(0, leftMs));
-    }
+    this.#onExpired = expired;
+    this.#setTimer(Math.max(0, atMs - Date.now()));
   }
 
   /** The next request message; null when none has arrived yet. */
@@ -115,15 +112,24 @@ export class Http2Call {
       return null;
     }
     this.#heldBytes -= message.length;
-    if (this.#stream.isPaused() && this.#held.length < HELD_MESSAGES_MAX / 2) {
-      this.#stream.resume();
+    if (
+      this.#paused &&
+      this.#held.length < HELD_MESSAGES_MAX / 2 &&
+      this.#heldBytes < HELD_BYTES_MAX / 2
+    ) {
+      this.#resume();
     }
     return message;
   }
 
   /** Whether no more requests will come. */
   get readEnded(): boolean {
-    return this.#held.length === 0 && (this.#halfClosed || this.#cancelled);
+    return this.#held.length === 0 && (this.#halfClosed || this.over || this.#fault !== undefined);
+  }
+
+  /** What was wrong with the bytes received, if anything; nothing more is read then. */
+  get fault(): FrameFault | undefined {
+    return this.#fault;
   }
 
   /** Calls back, from now on, whenever reading is worth another try. */
@@ -131,42 +137,36 @@ export class Http2Call {
     this.#readable = listener;
   }
 
-  /** Queues a response; false when the caller does not keep up and `onWritable` should be awaited. */
+  /**
+   * Queues a response; false when the caller does not keep up and `onWritable` should be awaited.
+   */
   write(message: Uint8Array): boolean {
-    if (this.#finished || this.#cancelled) {
+    if (this.over || this.#gone()) {
       return true;
     }
-    if (message.length > COPIED_BYTES_MAX) {
-      const header = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
-      writeFrameHeader(header, message.length);
-      const body = Buffer.from(message.buffer, message.byteOffset, message.byteLength);
-      this.#pending.push(header, body);
-    } else {
-      this.#pending.push(frame(message));
-    }
-    this.#pendingBytes += FRAME_HEADER_BYTES + message.length;
-    if (!this.#flushing) {
-      this.#flushing = true;
-      // After everything this turn of the loop produced, so that it leaves in one piece.
-      setImmediate(() => this.#flush());
-    }
-    return !this.#congested();
+    this.#respond();
+    this.#writer ??= new AnswerWriter(this.#stream);
+    return this.#writer.write(message);
   }
 
   /** Calls back once when the caller has taken enough for more to be written, or is gone. */
   onWritable(listener: () => void): void {
-    if (this.#cancelled || this.#finished || !this.#congested()) {
+    if (this.over || this.#writer === undefined) {
       setImmediate(listener);
     } else {
-      this.#writable = listener;
+      this.#writer.onWritable(listener);
     }
   }
 
-  /** The one answer of a unary call, and its end. */
+  /** The one answer of a call, and its end. */
   finishWith(message: Uint8Array): void {
-    if (this.#beginFinish()) {
-      this.#respond({});
+    if (message.length > COPIED_BYTES_MAX) {
+      this.write(message);
+      this.finish(undefined);
+    } else if (this.#beginFinish()) {
+      this.#respond();
       this.#stream.end(frame(message));
+      this.#awaitDelivery();
     }
   }
 
@@ -175,59 +175,101 @@ export class Http2Call {
     if (!this.#beginFinish()) {
       return;
     }
-    const trailers = status === undefined ? OK_TRAILERS : statusTrailers(status);
-    if (!this.#stream.headersSent && this.#pending.length === 0 && status !== undefined) {
-      this.#stream.respond({ ...RESPONSE_HEADERS, ...trailers }, { endStream: true });
-    } else {
-      this.#respond(trailers);
-      this.#flush();
+    this.#trailers = status === undefined ? OK_TRAILERS : statusTrailers(status);
+    if (this.#writer !== undefined) {
+      this.#writer.end();
+    } else if (status === undefined) {
+      this.#respond();
       this.#stream.end();
+    } else {
+      this.#stream.respond({ ...RESPONSE_HEADERS, ...this.#trailers }, { endStream: true });
     }
-    if (!this.#halfClosed) {
-      this.#stopReading();
-    }
-  }
-
-  /** Ends the stream at once, without a status. */
-  destroy(): void {
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+    this.#awaitDelivery();
   }
 
   #beginFinish(): boolean {
-    if (this.#finished || this.#cancelled) {
+    if (this.over || this.#gone()) {
       return false;
     }
     this.#finished = true;
-    clearTimeout(this.#timer);
     return true;
   }
 
-  #respond(trailers: Readonly<Record<string, string | number>>): void {
-    this.#trailers = Object.keys(trailers).length === 0 ? OK_TRAILERS : trailers;
+  /**
+   * Between a reset and the event that tells of it, node:http2 throws at whoever uses the stream.
+   */
+  #gone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
+  }
+
+  #respond(): void {
     if (!this.#stream.headersSent) {
-      this.#stream.respond(RESPONSE_HEADERS, { waitForTrailers: true });
-      this.#stream.once("wantTrailers", () => this.#stream.sendTrailers({ ...this.#trailers }));
+      this.#stream.respond(RESPONSE_HEADERS, WITH_TRAILERS);
+      this.#stream.on("wantTrailers", () => {
+        if (!this.#gone()) {
+          this.#stream.sendTrailers(this.#trailers);
+        }
+      });
     }
   }
 
-  /**
-   * The caller may still be sending when the server has finished. What comes is discarded; a caller
-   * that goes on is cut off once the answer had time to arrive.
-   */
-  #stopReading(): void {
-    this.#held.length = 0;
-    this.#heldBytes = 0;
-    this.#stream.resume();
-    const timer = setTimeout(() => {
-      if (!this.#stream.closed) {
-        this.#stream.close(constants.NGHTTP2_NO_ERROR);
-      }
-    }, LINGER_MS);
-    timer.unref();
+  /** What a caller still sends is discarded, and one that neither takes nor ends is cut off. */
+  #awaitDelivery(): void {
+    if (!this.#halfClosed) {
+      this.#held.length = 0;
+      this.#heldBytes = 0;
+      this.#resume();
+      this.#setTimer(LINGER_MS);
+    } else if (this.#timerAtMs - Date.now() > STALLED_MS) {
+      this.#setTimer(STALLED_MS);
+    }
+  }
+
+  #setTimer(afterMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerAtMs = Date.now() + afterMs;
+    if (afterMs < TIMER_MAX_MS) {
+      this.#timer = setTimeout(() => this.#expire(), afterMs);
+    }
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#stream.pause();
+    if (!this.#hearsAbort) {
+      // A paused stream closes only once it was read to its end; that the caller left shows at
+      // once.
+      this.#hearsAbort = true;
+      this.#stream.on("aborted", () => this.#leave());
+    }
+  }
+
+  #resume(): void {
+    if (this.#paused) {
+      this.#paused = false;
+      this.#stream.resume();
+    }
+  }
+
+  #expire(): void {
+    if (!this.#finished) {
+      this.#onExpired?.();
+      return;
+    }
+    const progress = this.#writer?.progress ?? 0;
+    if (this.#stream.writableFinished) {
+      this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    } else if (progress === this.#progressSeen) {
+      this.#stream.close(constants.NGHTTP2_CANCEL);
+    } else {
+      this.#progressSeen = progress;
+      this.#setTimer(STALLED_MS);
+    }
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#finished) {
+    if (this.over || this.#fault !== undefined) {
       return;
     }
     try {
@@ -240,22 +282,21 @@ export class Http2Call {
         throw error;
       }
       this.#fault = error;
-      this.#halfClosed = true;
     }
     if (this.#held.length >= HELD_MESSAGES_MAX || this.#heldBytes >= HELD_BYTES_MAX) {
-      this.#stream.pause();
+      this.#pause();
     }
     this.#readable?.();
   }
 
-  /** What was wrong with the bytes received, if anything; nothing more is read then. */
-  get fault(): FrameFault | undefined {
-    return this.#fault;
-  }
-
   #end(): void {
-    if (!this.#reader.atBoundary && this.#fault === undefined) {
-      this.#fault = new FrameFault(
+    // A reset ends the stream too; that is no half-close, and "aborted" has told of it.
+    if (this.over) {
+      this.#halfClosed = true;
+      return;
+    }
+    if (!this.#reader.atBoundary) {
+      this.#fault ??= new FrameFault(
         Code.INVALID_ARGUMENT,
         "The stream ended in the middle of a message. The client or a proxy cut it short.",
       );
@@ -264,69 +305,24 @@ export class Http2Call {
     this.#readable?.();
   }
 
-  #close(): void {
-    clearTimeout(this.#timer);
-    if (!this.#finished) {
+  /** The caller is gone, or the stream is done with. */
+  #leave(): void {
+    if (!this.over) {
       this.#cancelled = true;
+      clearTimeout(this.#timer);
       this.#held.length = 0;
-      this.#pending = [];
+      this.#heldBytes = 0;
+      this.#resume();
       this.#onCancel?.();
+      this.#readable?.();
     }
-    this.#readable?.();
-    this.#wakeWriter();
+    this.#writer?.abandon();
   }
 
-  #congested(): boolean {
-    return (
-      this.#stream.writableNeedDrain ||
-      this.#pendingBytes + this.#stream.writableLength > COALESCED_BYTES_MAX
-    );
+  #close(): void {
+    this.#leave();
+    clearTimeout(this.#timer);
   }
-
-  #flush(): void {
-    this.#flushing = false;
-    if (this.#pending.length === 0 || this.#cancelled || this.#stream.destroyed) {
-      return;
-    }
-    const buffers = this.#pending;
-    const bytes = this.#pendingBytes;
-    this.#pending = [];
-    this.#pendingBytes = 0;
-    this.#respond(this.#trailers);
-    if (bytes <= COALESCED_BYTES_MAX) {
-      const whole = buffers.length === 1 ? buffers[0]! : Buffer.concat(buffers, bytes);
-      this.#stream.write(whole, this.#written);
-      return;
-    }
-    this.#stream.cork();
-    for (const [index, buffer] of buffers.entries()) {
-      this.#stream.write(buffer, index === buffers.length - 1 ? this.#written : undefined);
-    }
-    this.#stream.uncork();
-  }
-
-  readonly #written = (): void => this.#wakeWriter();
-
-  #wakeWriter(): void {
-    const wake = this.#writable;
-    if (wake !== undefined && (this.#cancelled || this.#finished || !this.#congested())) {
-      this.#writable = undefined;
-      wake();
-    }
-  }
-}
-
-function statusTrailers(status: Status): Record<string, string | number> {
-  const trailers: Record<string, string | number> = {
-    "grpc-status": status.code,
-    "grpc-message": percentEncode(status.message),
-  };
-  if (status.details.length > 0) {
-    trailers["grpc-status-details-bin"] = Buffer.from(statusBytes(status))
-      .toString("base64")
-      .replace(/=+$/, "");
-  }
-  return trailers;
 }
 
 function ignore(): void {}

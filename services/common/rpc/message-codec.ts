@@ -1,5 +1,5 @@
-// Messages to bytes and back for grpc-js. Bytes that cannot be decoded become a value, not a throw:
-// grpc-js would answer INTERNAL, and a stream would die for one bad message.
+// Messages to bytes and back, for both ends of a call. On the server, bytes that cannot be decoded
+// become a value, not a throw: a stream need not die for one bad message.
 
 import { create, type DescMethod, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";

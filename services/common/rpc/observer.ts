@@ -3,7 +3,10 @@
 import type { Context, Span } from "@opentelemetry/api";
 
 export interface RpcObserver {
-  /** A call came in. The returned span and context are its server span; both are no-ops when not sampled. */
+  /**
+   * A call came in. The returned span and context are its server span; both are no-ops when not
+   * sampled.
+   */
   begin(
     path: string,
     header: (name: string) => string | undefined,

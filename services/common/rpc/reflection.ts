@@ -1,5 +1,6 @@
-// gRPC reflection, v1 and v1alpha, from the descriptors that the services were bound with: what grpcurl
-// and other generic clients ask before they call. The two versions differ in their package name only.
+// gRPC reflection, v1 and v1alpha, from the descriptors that the services were bound with: what
+// grpcurl and other generic clients ask before they call. The two versions differ in their package
+// name only.
 
 import {
   createRegistry,

@@ -1,7 +1,7 @@
-// The gRPC service config of a channel, derived from its services' descriptors: round robin over the
-// addresses of a name, retries only where a method's idempotency_level says that repeating is safe, and
-// a retry budget so that a struggling server is not buried under repeats.
-// The format is that of gRFC A6 (retries) and the gRPC service config.
+// The gRPC service config of a channel, derived from its services' descriptors: round robin over
+// the addresses of a name, retries only where a method's idempotency_level says that repeating is
+// safe, and a retry budget so that a struggling server is not buried under repeats. The format is
+// that of gRFC A6 (retries) and the gRPC service config.
 
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Level } from "@bufbuild/protobuf/wkt";

@@ -1,6 +1,6 @@
-// One call on the server as its handler sees it, and the one place that knows why a call is over before
-// its handler was done: the caller left, the time was up, or the server stops. The signal is made when
-// first asked for, because most calls of the data plane never ask.
+// One call on the server as its handler sees it, and the one place that knows why a call is over
+// before its handler was done: the caller left, the time was up, or the server stops. The signal is
+// made when first asked for, because most calls of the data plane never ask.
 
 import type { Context } from "@opentelemetry/api";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
@@ -15,8 +15,8 @@ import type { CallContext } from "./context.ts";
 import type { Http2Call } from "./http2-call.ts";
 
 /**
- * A caller's clock started before ours, so at its deadline its cancellation comes a moment before our
- * timer. A cancellation this close to the deadline is taken for it.
+ * A caller's clock started before ours, so at its deadline its cancellation comes a moment before
+ * our timer. A cancellation this close to the deadline is taken for it.
  */
 const DEADLINE_SLACK_MS = 20;
 

@@ -2,7 +2,7 @@
 // admission (limit, authentication, role, deadline, trace) and ending (status, span, count).
 
 import { create, type DescMethod, getOption } from "@bufbuild/protobuf";
-import { ROOT_CONTEXT } from "@opentelemetry/api";
+import { ROOT_CONTEXT, type Span } from "@opentelemetry/api";
 import { Code } from "../../../gen/google/rpc/code_pb.js";
 import { type Status, StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import { Role, required_role } from "../../../gen/plinth/common/v1/options_pb.js";
@@ -26,6 +26,8 @@ export interface MethodOptions {
   readonly ledger: CallLedger;
   /** For callers that bring none. */
   readonly deadlineMs: number;
+  /** The largest answer. */
+  readonly messageBytesMax: number;
 }
 
 /** Serves one call of the method. */
@@ -39,7 +41,12 @@ const DATA_PLANE_ROLES: Readonly<Record<string, Role>> = {
 /** Health and reflection are open to all: probes carry no keys. */
 const NOBODY: Principal = { id: "nobody", workspace: "", roles: [] };
 
-type Method = MethodOptions & { readonly role: Role; readonly open: boolean };
+type Method = MethodOptions & {
+  readonly role: Role;
+  readonly open: boolean;
+  /** Whether it is served above the call limit: an overloaded server is still alive. */
+  readonly exempt: boolean;
+};
 
 export function serveMethod(options: MethodOptions): MethodServer {
   const service = options.method.parent.typeName;
@@ -48,31 +55,31 @@ export function serveMethod(options: MethodOptions): MethodServer {
     ...options,
     role: role === Role.UNSPECIFIED ? (DATA_PLANE_ROLES[service] ?? role) : role,
     open: service.startsWith("grpc."),
+    exempt: service === "grpc.health.v1.Health" && options.method.methodKind === "unary",
   };
   const run = runnerOf(method);
+  const serve = (call: Http2Call, principal: Principal): void => {
+    // It may have left, and others may have come, while it was found out who calls.
+    if (!call.over) {
+      method.ledger.admit({ exempt: method.exempt });
+      run(call, enter(method, call, principal));
+    }
+  };
   return (call) => {
     try {
-      method.ledger.admit();
+      method.ledger.admit({ exempt: method.exempt });
       const principal = method.open ? NOBODY : method.authenticate(call.header("authorization"));
       if (principal instanceof Promise) {
         principal
-          .then((known) => run(call, enter(method, call, known)))
-          .catch(refuse(method, call));
+          .then((known) => serve(call, known))
+          .catch((error: unknown) => refuse(method, call, error));
       } else {
         run(call, enter(method, call, principal));
       }
     } catch (error) {
-      refuse(method, call)(error);
+      refuse(method, call, error);
     }
   };
-}
-
-/** A call that passed admission; `end` closes it with a status, once. */
-interface Entered {
-  readonly context: ServerContext;
-  end(status: Status | undefined): void;
-  fail(thrown: unknown): void;
-  answer(message: unknown): void;
 }
 
 type Runner = (call: Http2Call, entered: Entered) => void;
@@ -96,9 +103,7 @@ type StreamHandler = (request: unknown, context: ServerContext) => AsyncIterable
 function unary(method: Method): Runner {
   const handler = method.handler as UnaryHandler;
   return (call, entered) =>
-    whenRequested(method, call, entered, (request) => {
-      invoke(handler, request, entered.context).then(entered.answer, entered.fail);
-    });
+    whenRequested(method, call, entered, (request) => void invoke(handler, request, entered));
 }
 
 function clientStreaming(method: Method): Runner {
@@ -106,7 +111,7 @@ function clientStreaming(method: Method): Runner {
   const options = { codec: method.codec, rejectUndecodable: true };
   return (call, entered) => {
     const requests = requestsOf(call, entered.context, options);
-    invoke(handler, requests, entered.context).then(entered.answer, entered.fail);
+    void invoke(handler, requests, entered);
   };
 }
 
@@ -133,8 +138,14 @@ function stream(
   entered: Entered,
   produce: () => AsyncIterable<unknown>,
 ): void {
-  const written = writeAll(produce, call, { context: entered.context, codec: method.codec });
-  written.then(() => entered.end(undefined), entered.fail);
+  const written = writeAll(produce, call, {
+    signal: entered.context.signal,
+    encode: (message) => encoded(method, message),
+  });
+  written.then(
+    () => entered.end(undefined),
+    (error: unknown) => entered.fail(error),
+  );
 }
 
 /** Waits for the one request message of a call and its half-close. */
@@ -147,7 +158,7 @@ function whenRequested(
   let request: Buffer | undefined;
   let done = false;
   const look = (): void => {
-    if (done || call.cancelled) {
+    if (done || call.over) {
       return;
     }
     request ??= call.read() ?? undefined;
@@ -187,57 +198,90 @@ function begin(
 }
 
 /** A handler that throws before it returns its promise fails the call, not the process. */
-async function invoke(
-  handler: UnaryHandler,
-  request: unknown,
-  context: ServerContext,
-): Promise<unknown> {
-  return handler(request, context);
+async function invoke(handler: UnaryHandler, request: unknown, entered: Entered): Promise<void> {
+  let answer: Buffer;
+  try {
+    answer = entered.encode(await handler(request, entered.context));
+  } catch (error) {
+    entered.fail(error);
+    return;
+  }
+  entered.answer(answer);
 }
 
 function enter(method: Method, call: Http2Call, principal: Principal): Entered {
   requireRole(principal, method.role);
-  const { path, observer, ledger, codec } = method;
-  const startMs = performance.now();
-  const { span, trace } = observer.begin(path, (name) => call.header(name));
-  const end = (status: Status | undefined): void => {
-    if (leave(status?.code ?? Code.OK)) {
-      call.finish(status);
+  return new Entered(method, call, { principal, deadlineMs: deadlineOf(call, method.deadlineMs) });
+}
+
+/** A call that passed admission: counted and timed until it is ended, once, with a status. */
+class Entered {
+  readonly context: ServerContext;
+  readonly #method: Method;
+  readonly #call: Http2Call;
+  readonly #span: Span;
+  readonly #startMs = performance.now();
+  #left = false;
+
+  constructor(
+    method: Method,
+    call: Http2Call,
+    caller: { readonly principal: Principal; readonly deadlineMs: number },
+  ) {
+    this.#method = method;
+    this.#call = call;
+    const { span, trace } = method.observer.begin(method.path, (name) => call.header(name));
+    this.#span = span;
+    this.context = new ServerContext({ call, ...caller, trace, onOver: (r) => this.fail(r) });
+    method.ledger.add(this.context);
+  }
+
+  /** @throws FrameFault for an answer above the limit. */
+  encode(message: unknown): Buffer {
+    return encoded(this.#method, message);
+  }
+
+  end(status: Status | undefined): void {
+    if (this.#leave(status?.code ?? Code.OK)) {
+      this.#call.finish(status);
     }
-  };
-  const fail = (thrown: unknown): void => end(statusOf(method, context.reason ?? thrown, context));
-  const context = new ServerContext({
-    call,
-    principal,
-    deadlineMs: deadlineOf(call, method.deadlineMs),
-    trace,
-    onOver: fail,
-  });
-  ledger.add(context);
-  let left = false;
-  const leave = (code: number): boolean => {
-    if (left) {
+  }
+
+  fail(thrown: unknown): void {
+    if (!this.#left) {
+      this.end(statusOf(this.#method, this.context.reason ?? thrown, this.context));
+    }
+  }
+
+  answer(bytes: Buffer): void {
+    if (this.#leave(Code.OK)) {
+      this.#call.finishWith(bytes);
+    }
+  }
+
+  #leave(code: number): boolean {
+    if (this.#left) {
       return false;
     }
-    left = true;
-    context.end();
-    ledger.remove(context);
-    observer.end({ path, span, code, durationMs: performance.now() - startMs });
+    this.#left = true;
+    const { ledger, observer, path } = this.#method;
+    this.context.end();
+    ledger.remove(this.context);
+    observer.end({ path, span: this.#span, code, durationMs: performance.now() - this.#startMs });
     return true;
-  };
-  const answer = (message: unknown): void => {
-    let bytes: Buffer;
-    try {
-      bytes = codec.encode(message);
-    } catch (error) {
-      fail(error);
-      return;
-    }
-    if (leave(Code.OK)) {
-      call.finishWith(bytes);
-    }
-  };
-  return { context, end, fail, answer };
+  }
+}
+
+function encoded(method: Method, message: unknown): Buffer {
+  const bytes = method.codec.encode(message);
+  if (bytes.length > method.messageBytesMax) {
+    throw new FrameFault(
+      Code.RESOURCE_EXHAUSTED,
+      `The answer has ${bytes.length} bytes; the server sends at most ${method.messageBytesMax}. ` +
+        "Ask for less at once.",
+    );
+  }
+  return bytes;
 }
 
 function deadlineOf(call: Http2Call, defaultMs: number): number {
@@ -250,8 +294,13 @@ function deadlineOf(call: Http2Call, defaultMs: number): number {
   return Number.isFinite(call.deadlineMs) ? call.deadlineMs : Date.now() + defaultMs;
 }
 
-function refuse(method: Method, call: Http2Call): (error: unknown) => void {
-  return (error) => call.finish(statusOf(method, error, undefined));
+/** Answers a call that was not let in; it is counted like any other, as over at once. */
+function refuse(method: Method, call: Http2Call, error: unknown): void {
+  const { observer, path } = method;
+  const status = statusOf(method, error, undefined);
+  const { span } = observer.begin(path, (name) => call.header(name));
+  call.finish(status);
+  observer.end({ path, span, code: status.code, durationMs: 0 });
 }
 
 function statusOf(method: Method, thrown: unknown, context: ServerContext | undefined): Status {

@@ -1,6 +1,7 @@
-// The two directions of a stream on the server: requests as an AsyncIterable that pulls no faster than
-// it is read, responses written no faster than the client takes them.
+// The two directions of a stream on the server: requests as an AsyncIterable that pulls no faster
+// than it is read, responses written no faster than the client takes them.
 
+import { setImmediate } from "node:timers/promises";
 import type { FrameFault } from "./grpc-frame.ts";
 import type { Http2Call } from "./http2-call.ts";
 import { Undecodable, type WireCodec } from "./message-codec.ts";
@@ -13,8 +14,8 @@ export interface RequestOptions {
 }
 
 /**
- * The requests of a stream, ending at half-close. Throws the signal's reason once the call is over and
- * FrameFault when the bytes received are no messages.
+ * The requests of a stream, ending at half-close. Throws the signal's reason once the call is over
+ * and FrameFault when the bytes received are no messages.
  */
 export function requestsOf(
   call: Http2Call,
@@ -52,13 +53,26 @@ class RequestReader implements AsyncIterator<unknown> {
         throw this.#call.fault satisfies FrameFault;
       }
       if (this.#call.readEnded) {
+        // A client on node:http2 that cancels half-closes a moment before it resets the stream;
+        // what it sent was not all, and must not be taken for it.
+        await setImmediate();
+        this.#signal.throwIfAborted();
         return { value: undefined, done: true };
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = undefined;
+      await this.#change();
     }
+  }
+
+  /** Two may wait at once: nothing forbids a reader to ask ahead. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      const other = this.#wake;
+      this.#wake = () => {
+        this.#wake = undefined;
+        other?.();
+        resolve();
+      };
+    });
   }
 
   async return(): Promise<IteratorResult<unknown>> {
@@ -74,17 +88,19 @@ class RequestReader implements AsyncIterator<unknown> {
   }
 }
 
-/** Writes what the handler yields; resolves when it is done, rejects when it throws or the call ends. */
+/**
+ * Writes what the handler yields; resolves when it is done, rejects when it throws or the call
+ * ends.
+ */
 export async function writeAll(
   produce: () => AsyncIterable<unknown>,
   call: Http2Call,
-  options: { readonly context: ServerContext; readonly codec: WireCodec },
+  options: { readonly signal: AbortSignal; readonly encode: (message: unknown) => Buffer },
 ): Promise<void> {
-  const { codec, context } = options;
-  const signal = context.signal;
+  const { encode, signal } = options;
   for await (const response of produce()) {
     signal.throwIfAborted();
-    if (!call.write(codec.encode(response))) {
+    if (!call.write(encode(response))) {
       await writable(call, signal);
       signal.throwIfAborted();
     }

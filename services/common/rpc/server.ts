@@ -1,31 +1,26 @@
-// The gRPC server of every service: node:http2 underneath, handlers bound from protobuf-es descriptors
-// on top. It authenticates, gives every call a deadline, maps errors, counts calls against a limit and
-// drains without dropping work.
+// The gRPC server of every service: node:http2 underneath, handlers bound from protobuf-es
+// descriptors on top. It authenticates, gives every call a deadline, maps errors, counts calls
+// against a limit and drains without dropping work.
 
-import { readFile } from "node:fs/promises";
-import {
-  createSecureServer,
-  createServer,
-  type Http2Server,
-  type IncomingHttpHeaders,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from "node:http2";
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
+import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { Code } from "../../../gen/google/rpc/code_pb.js";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import type { Principal } from "../auth/principal.ts";
 import { CallLedger } from "./call-ledger.ts";
 import type { ServiceBinding } from "./context.ts";
+import { isGrpc } from "./grpc-metadata.ts";
 import { type Health, healthBinding } from "./health.ts";
 import { Http2Call } from "./http2-call.ts";
+import { Connections, createHttp2Server, type TlsFiles } from "./http2-sessions.ts";
 import { serverCodec } from "./message-codec.ts";
 import { nullObserver } from "./null-observer.ts";
 import type { RpcObserver } from "./observer.ts";
 import { reflectionBindings } from "./reflection.ts";
-import { type MethodServer, serveMethod } from "./server-method.ts";
+import { type MethodOptions, type MethodServer, serveMethod } from "./server-method.ts";
 
 export interface RpcServerOptions {
   readonly host: string;
@@ -37,7 +32,7 @@ export interface RpcServerOptions {
   readonly observer?: RpcObserver;
   readonly limits?: Partial<RpcServerLimits>;
   /** PEM files. Absent: plain text. */
-  readonly tls?: { readonly certFile: string; readonly keyFile: string };
+  readonly tls?: TlsFiles;
 }
 
 export interface RpcServerLimits {
@@ -60,22 +55,14 @@ export const defaultLimits: RpcServerLimits = {
 };
 
 /**
- * One connection may open this many streams for each call that the server takes. Above the call limit
- * a client then hears RESOURCE_EXHAUSTED at once; with less room it would silently wait for a stream.
+ * One connection may open this many streams for each call that the server takes. Above the call
+ * limit a client then hears RESOURCE_EXHAUSTED at once; with less room it would silently wait for a
+ * stream.
  */
 const STREAMS_PER_CALL = 4;
 
-/** What a client may send on one stream, and on one connection, before we have read it. */
-const STREAM_WINDOW_BYTES = 1024 * 1024;
-const CONNECTION_WINDOW_BYTES = 16 * 1024 * 1024;
-const SESSION_MEMORY_MIB = 64;
-
 /** After the last call ends, its answer may still be on its way out for this long. */
 const FLUSH_MS = 1000;
-
-/** A connection that shows no sign of life for this long is pinged. */
-const KEEPALIVE_TIME_MS = 60_000;
-const KEEPALIVE_TIMEOUT_MS = 20_000;
 
 export interface RpcServer extends AsyncDisposable {
   readonly port: number;
@@ -93,35 +80,19 @@ export interface RpcServer extends AsyncDisposable {
  */
 export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
   const limits = { ...defaultLimits, ...options.limits };
+  const observer = options.observer ?? nullObserver;
   const ledger = new CallLedger(limits.callsMax);
   const services = options.bindings.map((binding) => binding.service);
   const { binding: health, control } = healthBinding(services.map((s) => s.typeName));
-  const methods = new Map<string, MethodServer>();
-  for (const binding of [
-    ...options.bindings,
-    health,
-    ...reflectionBindings([...services, health.service]),
-  ]) {
-    for (const method of binding.service.methods) {
-      const path = `/${binding.service.typeName}/${method.name}`;
-      const unary = method.methodKind === "unary";
-      methods.set(
-        path,
-        serveMethod({
-          path,
-          method,
-          handler: binding.handlers[method.localName],
-          codec: serverCodec(method, binding.codecs[method.localName]),
-          authenticate: options.authenticate,
-          observer: options.observer ?? nullObserver,
-          ledger,
-          deadlineMs: unary ? limits.unaryDeadlineMs : limits.streamDeadlineMs,
-        }),
-      );
-    }
-  }
-  const server = await createHttp2Server(options, limits);
-  const sessions = trackSessions(server);
+  const reflection = reflectionBindings([...services, health.service]);
+  const methods = methodServers([...options.bindings, health, ...reflection], {
+    authenticate: options.authenticate,
+    observer,
+    ledger,
+    limits,
+  });
+  const server = await createHttp2Server(options.tls, limits.callsMax * STREAMS_PER_CALL);
+  const connections = new Connections(server, { isTls: options.tls !== undefined });
   server.on("stream", (stream, headers) => {
     if (accepted(stream, headers)) {
       const call = new Http2Call(stream, headers, { bytesMax: limits.messageBytesMax });
@@ -134,6 +105,8 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     }
   });
   const port = await listen(server, options);
+  // What accepting a connection fails with, such as too many open files, must not end the process.
+  server.on("error", (error) => observer.unforeseen("accept", error, ROOT_CONTEXT));
   return {
     port,
     address: `${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
@@ -141,16 +114,17 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     async drain(graceMs) {
       control.drain();
       ledger.drain();
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const session of sessions) {
-        session.close();
-      }
+      server.close();
+      const closed = connections.close();
+      const untilMs = Date.now() + graceMs;
       if (!(await ledger.idle(graceMs))) {
         ledger.stopAll();
         await ledger.idle(FLUSH_MS);
       }
-      await Promise.race([closed, sleep(FLUSH_MS, undefined, { ref: false })]);
-      destroyAll(sessions);
+      // The last answers may be large, or their readers slow; what is left of the grace is theirs.
+      const flushMs = Math.max(FLUSH_MS, untilMs - Date.now());
+      await Promise.race([closed, sleep(flushMs, undefined, { ref: false })]);
+      connections.destroy();
     },
     async [Symbol.asyncDispose]() {
       control.drain();
@@ -159,72 +133,51 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
       await ledger.idle(FLUSH_MS);
       await sleep(0);
       server.close();
-      destroyAll(sessions);
+      connections.destroy();
     },
   };
 }
 
-async function createHttp2Server(
-  options: RpcServerOptions,
-  limits: RpcServerLimits,
-): Promise<Http2Server> {
-  const http2Options = {
-    settings: {
-      maxConcurrentStreams: limits.callsMax * STREAMS_PER_CALL,
-      initialWindowSize: STREAM_WINDOW_BYTES,
-      enablePush: false,
-    },
-    // Headers are small; what is held for a session is bounded by its windows.
-    maxSessionMemory: SESSION_MEMORY_MIB,
-  };
-  if (options.tls === undefined) {
-    return createServer(http2Options);
-  }
-  const [cert, key] = await Promise.all([
-    readFile(options.tls.certFile),
-    readFile(options.tls.keyFile),
-  ]);
-  return createSecureServer({ ...http2Options, cert, key }) as unknown as Http2Server;
-}
-
-function trackSessions(server: Http2Server): ReadonlySet<ServerHttp2Session> {
-  const sessions = new Set<ServerHttp2Session>();
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-    const stopPings = keepAlive(session);
-    session.on("close", () => {
-      stopPings();
-      sessions.delete(session);
-    });
-    // A broken connection closes its streams, and each call hears of it there.
-    session.on("error", () => undefined);
-  });
-  return sessions;
-}
-
-/** Pings a connection now and then, so that one whose peer is gone does not hold its calls for ever. */
-function keepAlive(session: ServerHttp2Session): () => void {
-  const timer = setInterval(() => {
-    if (session.destroyed) {
-      return;
+/** By path, one for each method of the bindings. */
+function methodServers(
+  bindings: readonly ServiceBinding[],
+  options: Pick<MethodOptions, "authenticate" | "observer" | "ledger"> & {
+    readonly limits: RpcServerLimits;
+  },
+): ReadonlyMap<string, MethodServer> {
+  const { limits, ...shared } = options;
+  const servers = new Map<string, MethodServer>();
+  for (const { service, handlers, codecs } of bindings) {
+    for (const method of service.methods) {
+      const path = `/${service.typeName}/${method.name}`;
+      const unary = method.methodKind === "unary";
+      const server = serveMethod({
+        ...shared,
+        path,
+        method,
+        handler: handlers[method.localName],
+        codec: serverCodec(method, codecs[method.localName]),
+        messageBytesMax: limits.messageBytesMax,
+        deadlineMs: unary ? limits.unaryDeadlineMs : limits.streamDeadlineMs,
+      });
+      servers.set(path, server);
     }
-    const timeout = setTimeout(() => session.destroy(), KEEPALIVE_TIMEOUT_MS);
-    timeout.unref();
-    session.ping(() => clearTimeout(timeout));
-  }, KEEPALIVE_TIME_MS);
-  timer.unref();
-  return () => clearInterval(timer);
+  }
+  return servers;
 }
 
 /** Whether it is a gRPC call at all; what is not is told so in HTTP. */
 function accepted(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
-  const type = headers["content-type"] ?? "";
-  if (headers[":method"] === "POST" && type.startsWith("application/grpc")) {
+  const isPost = headers[":method"] === "POST";
+  if (isPost && isGrpc(headers["content-type"])) {
     return true;
   }
   stream.on("error", () => undefined);
-  stream.respond({ ":status": 415, "content-type": "text/plain" });
+  stream.respond({
+    ":status": isPost ? 415 : 405,
+    "content-type": "text/plain",
+    ...(isPost ? {} : { allow: "POST" }),
+  });
   stream.end(
     "This port speaks gRPC (POST, content-type application/grpc). Browsers and curl: use the web port.\n",
   );
@@ -240,12 +193,6 @@ function unknownMethod(path: string, known: readonly string[]) {
       ? `The service has no method ${path}. Its methods: grpcurl list.`
       : `No such service is served here: ${path}. Ask reflection what is (grpcurl list).`,
   });
-}
-
-function destroyAll(sessions: ReadonlySet<ServerHttp2Session>): void {
-  for (const session of sessions) {
-    session.destroy();
-  }
 }
 
 function listen(server: Http2Server, options: RpcServerOptions): Promise<number> {

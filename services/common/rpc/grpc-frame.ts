@@ -14,7 +14,7 @@ const COMPRESSED = 1;
 const INFLATED_BYTES_MAX = 16 * 1024 * 1024;
 
 /** A message gets this much memory when its header came; the rest only as its bytes arrive. */
-const FIRST_BYTES_MAX = 256 * 1024;
+const FIRST_BYTES_MAX = 512 * 1024;
 
 /** A fault of the bytes a client sends; ends the call with this status. */
 export class FrameFault extends Error {

@@ -15,6 +15,7 @@ import {
 } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { listenFailure } from "../common/listen-failure.ts";
 
 export type WebRequest = IncomingMessage | Http2ServerRequest;
 export type WebResponse = ServerResponse | Http2ServerResponse;
@@ -237,9 +238,11 @@ function hasStreams(session: ServerHttp2Session, open: ReadonlySet<WebResponse>)
 
 async function listen(server: Server, options: WebPortOptions): Promise<AddressInfo> {
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    const fail = (error: Error): void =>
+      reject(listenFailure(error, `${options.host}:${options.port}`));
+    server.once("error", fail);
     server.listen({ host: options.host, port: options.port }, () => {
-      server.off("error", reject);
+      server.off("error", fail);
       resolve();
     });
   });

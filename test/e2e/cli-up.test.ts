@@ -36,6 +36,19 @@ function command(banner: string, word: string): string {
 }
 
 describe("plinth up", () => {
+  it("says what to do when a port is taken", async () => {
+    const running = await useChildMesh({ dataDir: useFolder(), examples: false });
+    for (const [flag, taken] of [
+      ["--grpc-port", running.grpcAddress],
+      ["--web-port", running.webUrl.replace("http://", "")],
+    ] as const) {
+      const ports = ["--grpc-port", "0", "--web-port", "0", flag, taken.split(":")[1]!];
+      const second = spawnPlinth(["up", "--no-examples", "--data-dir", useFolder(), ...ports]);
+      await expect.poll(() => second.child.exitCode, { timeout: 15_000 }).toBe(7);
+      expect(second.stderr()).toContain(`Cannot listen on ${taken}: another process listens there`);
+    }
+  });
+
   it("prints where it is and lines that work; the second start has it all", async () => {
     const dataDir = join(useFolder(), "data");
     const args = ["up", "--data-dir", dataDir, "--grpc-port", "0", "--web-port", "0"];

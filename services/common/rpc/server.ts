@@ -10,6 +10,7 @@ import { ROOT_CONTEXT } from "@opentelemetry/api";
 import { Code } from "../../../gen/google/rpc/code_pb.js";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.js";
 import type { Principal } from "../auth/principal.ts";
+import { listenFailure } from "../listen-failure.ts";
 import { CallLedger } from "./call-ledger.ts";
 import type { ServiceBinding } from "./context.ts";
 import { isGrpc } from "./grpc-metadata.ts";
@@ -197,9 +198,11 @@ function unknownMethod(path: string, known: readonly string[]) {
 
 function listen(server: Http2Server, options: RpcServerOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    const fail = (error: Error): void =>
+      reject(listenFailure(error, `${options.host}:${options.port}`));
+    server.once("error", fail);
     server.listen({ host: options.host, port: options.port, backlog: 1024 }, () => {
-      server.off("error", reject);
+      server.off("error", fail);
       resolve((server.address() as AddressInfo).port);
     });
   });

@@ -178,7 +178,7 @@ export function earlierConfig(deployment: Deployment, number: number): Deploymen
     return found.config;
   }
   const known = deployment.history.map((revision) => revision.number).join(", ") || "none";
-  const what = number === 0 ? "an earlier revision" : `revision ${number}`;
+  const what = number === 0 ? "earlier revision" : `revision ${number}`;
   throw new FailedPrecondition(
     `${deployment._id} has no ${what} to go back to; its history holds ${known}.`,
     {

@@ -18,7 +18,7 @@ const RETRY = {
 const BUDGET = { maxTokens: 10, tokenRatio: 0.1 };
 
 /** Whether repeating a call that may have been carried out does no harm. */
-export function retryable(method: DescMethod): boolean {
+function retryable(method: DescMethod): boolean {
   const sendsOneMessage = method.methodKind === "unary" || method.methodKind === "server_streaming";
   return (
     sendsOneMessage &&

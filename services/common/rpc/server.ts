@@ -47,7 +47,7 @@ export interface RpcServerLimits {
   readonly streamDeadlineMs: number;
 }
 
-export const defaultLimits: RpcServerLimits = {
+const defaultLimits: RpcServerLimits = {
   // Room for a batch of images; Triton has no limit, grpc's own default of 4 MiB surprises people.
   messageBytesMax: 64 * 1024 * 1024,
   callsMax: 4096,

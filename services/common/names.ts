@@ -77,3 +77,20 @@ export const modelVersionName = namePattern(
 export const deploymentName = namePattern("workspaces/{workspace}/deployments/{deployment}");
 export const uploadName = namePattern("workspaces/{workspace}/uploads/{upload}");
 export const apiKeyName = namePattern("workspaces/{workspace}/apiKeys/{key}");
+export const entityName = namePattern("workspaces/{workspace}/entities/{entity}");
+export const featureViewName = namePattern("workspaces/{workspace}/featureViews/{view}");
+export const featureViewVersionName = namePattern(
+  "workspaces/{workspace}/featureViews/{view}/versions/{version}",
+);
+export const onDemandFeatureViewName = namePattern(
+  "workspaces/{workspace}/onDemandFeatureViews/{view}",
+);
+export const onDemandFeatureViewVersionName = namePattern(
+  "workspaces/{workspace}/onDemandFeatureViews/{view}/versions/{version}",
+);
+export const featureServiceName = namePattern("workspaces/{workspace}/featureServices/{service}");
+export const featureServiceVersionName = namePattern(
+  "workspaces/{workspace}/featureServices/{service}/versions/{version}",
+);
+export const tableName = namePattern("workspaces/{workspace}/tables/{table}");
+export const jobName = namePattern("workspaces/{workspace}/jobs/{job}");

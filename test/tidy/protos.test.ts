@@ -5,6 +5,9 @@ import { type DescMethod, type DescService, getOption } from "@bufbuild/protobuf
 import { MethodOptions_IdempotencyLevel as Level } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { Role, required_role } from "../../gen/plinth/common/v1/options_pb.js";
+import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_registry_service_pb.js";
+import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
+import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
@@ -14,7 +17,10 @@ import { WorkspaceService } from "../../gen/plinth/registry/v1/workspace_service
 const services: readonly DescService[] = [
   ApiKeyService,
   DeploymentService,
+  FeatureRegistryService,
+  FeatureStoreService,
   InferenceService,
+  JobService,
   ModelService,
   WorkspaceService,
 ];
@@ -53,7 +59,8 @@ describe("protos", () => {
         expect(method.output.fields.map((f) => f.name)).toContain("next_page_token");
         expect(method.input.fields.map((f) => f.name)).toContain("page_size");
       }
-      if (/^(Update|Get)/.test(method.name)) {
+      // Many values at once are no resource.
+      if (/^(Update|Get)/.test(method.name) && method.name !== "GetOnlineFeatures") {
         expect(method.name).toMatch(new RegExp(`${method.output.name}$`));
       }
     }

@@ -183,6 +183,13 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_DRAINING = 23;
    */
   DRAINING = 23,
+
+  /**
+   * A feature of an entity has neither a value that the model can take nor a default; BadRequest names both.
+   *
+   * @generated from enum value: ERROR_REASON_FEATURE_MISSING = 24;
+   */
+  FEATURE_MISSING = 24,
 }
 
 /**

@@ -4,8 +4,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { FieldStatus } from "../../features/v1/value_pb.js";
 import type { Status } from "../../../google/rpc/status_pb.js";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file plinth/inference/v1/inference_service.proto.
@@ -68,6 +69,15 @@ export declare type PredictRequest = Message<"plinth.inference.v1.PredictRequest
    * @generated from field: repeated string outputs = 7;
    */
   outputs: string[];
+
+  /**
+   * In place of rows, where the version has a feature service: one entry a row, 1 to 1000, with the join keys and the request
+   * data of that service, {"origin": "ATL"}. The server reads the features and makes the rows. Numbers, texts, true and false;
+   * INT64 beyond 2^53 as strings, TIMESTAMP as RFC 3339, BYTES as base64.
+   *
+   * @generated from field: repeated google.protobuf.Struct entities = 8;
+   */
+  entities: JsonObject[];
 };
 
 /**
@@ -109,6 +119,20 @@ export declare type PredictResponse = Message<"plinth.inference.v1.PredictRespon
    * @generated from field: plinth.inference.v1.Timing timing = 4;
    */
   timing?: Timing | undefined;
+
+  /**
+   * What became of each feature, where the request had entities; one a feature, in the order of the service.
+   *
+   * @generated from field: repeated plinth.inference.v1.FeatureStatuses feature_statuses = 5;
+   */
+  featureStatuses: FeatureStatuses[];
+
+  /**
+   * `workspaces/{w}/featureServices/{f}/versions/{n}` that was read, where the request had entities.
+   *
+   * @generated from field: string feature_service = 6;
+   */
+  featureService: string;
 };
 
 /**
@@ -116,6 +140,33 @@ export declare type PredictResponse = Message<"plinth.inference.v1.PredictRespon
  * Use `create(PredictResponseSchema)` to create a new message.
  */
 export declare const PredictResponseSchema: GenMessage<PredictResponse>;
+
+/**
+ * What became of one feature.
+ *
+ * @generated from message plinth.inference.v1.FeatureStatuses
+ */
+export declare type FeatureStatuses = Message<"plinth.inference.v1.FeatureStatuses"> & {
+  /**
+   * Its name in the feature service.
+   *
+   * @generated from field: string feature = 1;
+   */
+  feature: string;
+
+  /**
+   * One a row. A value that is not PRESENT was replaced by the feature's default, where it has one.
+   *
+   * @generated from field: repeated plinth.features.v1.FieldStatus statuses = 2;
+   */
+  statuses: FieldStatus[];
+};
+
+/**
+ * Describes the message plinth.inference.v1.FeatureStatuses.
+ * Use `create(FeatureStatusesSchema)` to create a new message.
+ */
+export declare const FeatureStatusesSchema: GenMessage<FeatureStatuses>;
 
 /**
  * The answer for one row.
@@ -144,6 +195,14 @@ export declare type Prediction = Message<"plinth.inference.v1.Prediction"> & {
    * @generated from field: map<string, double> scores = 3;
    */
   scores: { [key: string]: number };
+
+  /**
+   * Why this row was not predicted, where the request had entities: INVALID_ARGUMENT naming the feature that has
+   * neither a value nor a default. Absent: it was. Where no row can be predicted the call fails instead.
+   *
+   * @generated from field: google.rpc.Status error = 4;
+   */
+  error?: Status | undefined;
 };
 
 /**
@@ -185,6 +244,13 @@ export declare type Timing = Message<"plinth.inference.v1.Timing"> & {
    * @generated from field: int32 batch_rows = 4;
    */
   batchRows: number;
+
+  /**
+   * The read of the features, where the request had entities.
+   *
+   * @generated from field: google.protobuf.Duration features = 5;
+   */
+  features?: Duration | undefined;
 };
 
 /**

@@ -491,7 +491,7 @@ export declare type CreateModelVersionRequest = Message<"plinth.registry.v1.Crea
   parent: string;
 
   /**
-   * Its description, tags, metrics, parameters, lineage, columns, class_labels and artifact.file_name; other fields are ignored.
+   * Its description, tags, metrics, parameters, lineage, columns, class_labels, feature_service and artifact.file_name; other fields are ignored.
    *
    * @generated from field: plinth.registry.v1.ModelVersion model_version = 2;
    */
@@ -567,7 +567,8 @@ export declare type ListModelVersionsRequest = Message<"plinth.registry.v1.ListM
   pageToken: string;
 
   /**
-   * Terms joined by AND: `state = READY`, `approval = APPROVED`, `tags.KEY = "VALUE"`, `metrics.KEY > 0.9`, `archived = true`. Empty: all that are not archived.
+   * Terms joined by AND: `state = READY`, `approval = APPROVED`, `tags.KEY = "VALUE"`, `metrics.KEY > 0.9`, `archived = true`,
+   * `feature_service = "workspaces/{w}/featureServices/{f}/versions/2"`, without `/versions/2` any version of it, `""` none. Empty: all that are not archived.
    *
    * @generated from field: string filter = 4;
    */
@@ -962,7 +963,8 @@ export declare const ModelService: GenService<{
     output: typeof ModelVersionSchema;
   },
   /**
-   * Changes description, tags, metrics, parameters or lineage.
+   * Changes description, tags, metrics, parameters or lineage. What a version is made of, its feature service
+   * included, never changes: register a new version.
    *
    * @generated from rpc plinth.registry.v1.ModelService.UpdateModelVersion
    */

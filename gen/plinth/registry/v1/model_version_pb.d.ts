@@ -173,6 +173,15 @@ export declare type ModelVersion = Message<"plinth.registry.v1.ModelVersion"> & 
    * @generated from field: google.protobuf.Timestamp archive_time = 22;
    */
   archiveTime?: Timestamp | undefined;
+
+  /**
+   * The feature service it reads at prediction, `workspaces/{w}/featureServices/{f}/versions/{n}`: Predict then takes entity
+   * keys in place of rows. From the request; never changes, so that a version is served what it was trained on. Empty:
+   * it takes its inputs from the caller.
+   *
+   * @generated from field: string feature_service = 23;
+   */
+  featureService: string;
 };
 
 /**
@@ -379,14 +388,15 @@ export declare type Lineage = Message<"plinth.registry.v1.Lineage"> & {
   sourceRevision: string;
 
   /**
-   * The data sets it was trained on.
+   * The data sets it was trained on; a training set of the feature store by its job, `workspaces/{w}/jobs/{j}`.
    *
    * @generated from field: repeated string training_datasets = 3;
    */
   trainingDatasets: string[];
 
   /**
-   * The feature service it reads, `workspaces/{w}/featureServices/{f}`.
+   * The feature service it was trained on, `workspaces/{w}/featureServices/{f}`. What it reads at prediction is the
+   * version's own feature_service.
    *
    * @generated from field: string feature_service = 4;
    */

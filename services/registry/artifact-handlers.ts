@@ -6,12 +6,12 @@ import type { ModelService } from "../../gen/plinth/registry/v1/model_service_pb
 import { requireWorkspace } from "../common/auth/principal.ts";
 import { InvalidArgument, ResourceExhausted } from "../common/errors/domain-error.ts";
 import { modelVersionName, uploadName, workspaceName } from "../common/names.ts";
+import { RequestFaults } from "../common/request-faults.ts";
 import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { toUpload } from "./convert.ts";
 import { now, type RegistryDeps } from "./deps.ts";
 import { requireParentWorkspace } from "./parents.ts";
 import { readUpload, receiveUpload } from "./receive-upload.ts";
-import { RequestFaults } from "./request-faults.ts";
 import { resolveVersion } from "./resolve-version.ts";
 
 type Handlers = ServiceHandlers<typeof ModelService>;

@@ -12,9 +12,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import type { BlobStore, Digest } from "../common/blobs/port.ts";
 import type { Clock } from "../common/clock.ts";
+import { collect, withoutStamps } from "../common/documents/resource.ts";
 import { Aborted, AlreadyExists, NotFound, Unavailable } from "../common/errors/domain-error.ts";
 import type { RegistryEvents } from "./events.ts";
-import { type Artifact, collect, type RegistryStore, withoutStamps } from "./store.ts";
+import type { Artifact, RegistryStore } from "./store.ts";
 
 /** Longer than any deletion of a file; a mark this old is of a collector that died. */
 const MARK_TTL_MS = 60_000;

@@ -85,6 +85,7 @@ export function toVersion(
     classLabels: [...document.classLabels],
     aliases: [...aliasesOf(aliases, document.number)],
     ...time("archiveTime", document.archiveTime),
+    featureService: document.featureService ?? "",
   };
 }
 

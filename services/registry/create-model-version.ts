@@ -5,6 +5,8 @@
 import { randomUUID } from "node:crypto";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Stored } from "../common/documents/port.ts";
+import { findReplayed, type RequestStamp } from "../common/documents/request-stamp.ts";
+import { getDocument, updateDocument } from "../common/documents/resource.ts";
 import {
   AlreadyExists,
   FailedPrecondition,
@@ -16,14 +18,7 @@ import type { ModelVersion, VersionDetails } from "./model-version.ts";
 import { keepIfParentStays } from "./parents.ts";
 import { recordProgress } from "./receive-upload.ts";
 import { versionNameOf } from "./resolve-version.ts";
-import {
-  findReplayed,
-  getDocument,
-  type RegisteredModel,
-  type RequestStamp,
-  type Upload,
-  updateDocument,
-} from "./store.ts";
+import type { RegisteredModel, Upload } from "./store.ts";
 import type { VersionNames } from "./version-metadata.ts";
 
 export interface NewModelVersion extends VersionDetails, VersionNames {
@@ -33,6 +28,8 @@ export interface NewModelVersion extends VersionDetails, VersionNames {
   /** The upload's resource name. */
   readonly upload: string;
   readonly fileName: string;
+  /** With its version; empty: none. */
+  readonly featureService: string;
   readonly stamp: RequestStamp;
 }
 

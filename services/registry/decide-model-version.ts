@@ -3,10 +3,10 @@
 // deployment that is being made; it is taken back when one did.
 
 import type { Stored } from "../common/documents/port.ts";
+import { getDocument, updateDocument, withoutStamps } from "../common/documents/resource.ts";
 import { now, type RegistryDeps } from "./deps.ts";
 import { archive, decide, type ModelVersion } from "./model-version.ts";
 import { requireUnused } from "./remove-version.ts";
-import { getDocument, updateDocument, withoutStamps } from "./store.ts";
 
 export type VersionDecision = { readonly name: string; readonly etag: string } & (
   | {

@@ -8,9 +8,13 @@ import {
 } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { requireWorkspace } from "../common/auth/principal.ts";
 import type { Stored } from "../common/documents/port.ts";
+import { findReplayed, insertOnce, requestStamp } from "../common/documents/request-stamp.ts";
+import { collect, getDocument, notFound, updateDocument } from "../common/documents/resource.ts";
 import { etagOf, requireEtag } from "../common/etag.ts";
 import { maskedPaths } from "../common/field-mask.ts";
+import { listPage } from "../common/list-page.ts";
 import { deploymentName, workspaceName } from "../common/names.ts";
+import { RESOURCE_ID, RequestFaults } from "../common/request-faults.ts";
 import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { fromConfig, fromServing, toDeployment } from "./convert-deployment.ts";
 import {
@@ -21,19 +25,8 @@ import {
   withConfig,
 } from "./deployment.ts";
 import { now, type RegistryDeps } from "./deps.ts";
-import { listPage } from "./list-page.ts";
 import { keepIfParentStays, requireParentWorkspace } from "./parents.ts";
-import { RESOURCE_ID, RequestFaults } from "./request-faults.ts";
-import {
-  collect,
-  findReplayed,
-  getDocument,
-  insertOnce,
-  notFound,
-  REPORT_TTL_SECONDS,
-  requestStamp,
-  updateDocument,
-} from "./store.ts";
+import { REPORT_TTL_SECONDS } from "./store.ts";
 import { watchDeployments } from "./watch-deployments.ts";
 import { checkConfig, requireStillServable, resolveConfig } from "./write-deployment.ts";
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { featureServiceName, featureServiceVersionName } from "../common/names.ts";
 import { type FilterFields, parseFilter } from "./filter.ts";
 
 interface Item {
@@ -6,6 +7,7 @@ interface Item {
   readonly tags: Readonly<Record<string, string>>;
   readonly score?: number;
   readonly isOld: boolean;
+  readonly service: string;
 }
 
 const FIELDS: FilterFields<Item> = {
@@ -13,6 +15,11 @@ const FIELDS: FilterFields<Item> = {
   "tags.": { kind: "text", read: (item, key) => item.tags[key] },
   score: { kind: "number", read: (item) => item.score },
   old: { kind: "boolean", read: (item) => item.isOld },
+  service: {
+    kind: "resource",
+    patterns: [featureServiceName, featureServiceVersionName],
+    read: (item) => item.service,
+  },
   state: { kind: "choice", options: ["READY"], read: () => "READY" },
 };
 
@@ -21,6 +28,7 @@ const item: Item = {
   tags: { "a b": 'x"y', "mlflow.k": "v" },
   score: 2,
   isOld: false,
+  service: "workspaces/w/featureServices/f/versions/2",
 };
 
 describe("filter", () => {
@@ -40,6 +48,13 @@ describe("filter", () => {
     ["score > 2", false],
     ["score = 2e0", true],
     ["old = true", false],
+    ['service = "workspaces/w/featureServices/f/versions/2"', true],
+    ['service = "workspaces/w/featureServices/f/versions/20"', false],
+    ["service = workspaces/w/featureServices/f", true],
+    ["service = workspaces/w/featureServices/g", false],
+    ["service != workspaces/w/featureServices/f", false],
+    ['service = ""', false],
+    ['service != ""', true],
     ["old != true AND state = ready", true],
   ])("%s is %s", (text, expected) => {
     expect(parseFilter(text, FIELDS).matches(item)).toBe(expected);
@@ -59,6 +74,8 @@ describe("filter", () => {
     ["score : 2", ": cannot compare a number"],
     ["score = two", "two is not a number"],
     ["old = 1", "must be true or false"],
+    ["service = f", "f must match workspaces/{workspace}/featureServices/{service} or "],
+    ['service : "workspaces/w/*"', ": cannot compare a resource"],
     ["state = LOST", "must be one of READY"],
     ['name = "open', "is no term"],
     ["x".repeat(2001), "at most 2000"],

@@ -3,6 +3,7 @@
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../common/errors/domain-error.ts";
+import type { NamePattern } from "../common/names.ts";
 
 type Operator = "=" | "!=" | ">" | ">=" | "<" | "<=" | ":";
 
@@ -14,6 +15,12 @@ export type FilterField<T> =
   | {
       readonly kind: "choice";
       readonly options: readonly string[];
+      readonly read: (item: T, key: string) => string;
+    }
+  | {
+      /** A resource's name, empty for none; a name also stands for what is below it. */
+      readonly kind: "resource";
+      readonly patterns: readonly Pick<NamePattern<string>, "pattern" | "match">[];
       readonly read: (item: T, key: string) => string;
     };
 
@@ -34,6 +41,7 @@ const OPERATORS: Readonly<Record<FilterField<never>["kind"], readonly Operator[]
   number: ["=", "!=", ">", ">=", "<", "<="],
   boolean: ["=", "!="],
   choice: ["=", "!="],
+  resource: ["=", "!="],
 };
 
 const QUOTED = /"(?:[^"\\]|\\["\\])*"/.source;
@@ -117,7 +125,18 @@ function test<T>(field: FilterField<T>, term: Term): (item: T) => boolean {
       }
       return (item) => (field.read(item, key) === option) === (operator === "=");
     }
+    case "resource": {
+      if (value !== "" && !field.patterns.some((pattern) => pattern.match(value) !== undefined)) {
+        const shapes = field.patterns.map(({ pattern }) => pattern).join(" or ");
+        throw bad(`${term.value} must match ${shapes}`);
+      }
+      return (item) => isOrUnder(field.read(item, key), value) === (operator === "=");
+    }
   }
+}
+
+function isOrUnder(name: string, parent: string): boolean {
+  return name === parent || (parent !== "" && name.startsWith(`${parent}/`));
 }
 
 /** `:` matches a text that is there and, with a star at the end, begins so. */

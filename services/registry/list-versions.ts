@@ -2,15 +2,16 @@
 
 import type { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { requireWorkspace } from "../common/auth/principal.ts";
-import { modelName } from "../common/names.ts";
+import { findDocument, getDocument } from "../common/documents/resource.ts";
+import { listPage, parseOrderBy } from "../common/list-page.ts";
+import { featureServiceName, featureServiceVersionName, modelName } from "../common/names.ts";
 import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { toVersion } from "./convert.ts";
 import type { RegistryDeps } from "./deps.ts";
 import { type FilterFields, parseFilter } from "./filter.ts";
-import { listPage, parseOrderBy } from "./list-page.ts";
 import { type ModelVersion, type Pairs, valueAt } from "./model-version.ts";
 import { requireParentWorkspace } from "./parents.ts";
-import { findDocument, getDocument, type RegistryStore } from "./store.ts";
+import type { RegistryStore } from "./store.ts";
 
 type List = ServiceHandlers<typeof ModelService>["listModelVersions"];
 
@@ -29,6 +30,11 @@ const FILTER_FIELDS: FilterFields<ModelVersion> = {
   },
   "tags.": { kind: "text", read: (version, key) => valueAt(version.tags, key) },
   "metrics.": { kind: "number", read: (version, key) => valueAt(version.metrics, key) },
+  feature_service: {
+    kind: "resource",
+    patterns: [featureServiceName, featureServiceVersionName],
+    read: (version) => version.featureService ?? "",
+  },
   archived: { kind: "boolean", read: (version) => version.archived },
 };
 

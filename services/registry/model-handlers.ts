@@ -7,28 +7,27 @@ import {
   type ModelService,
 } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { requireWorkspace } from "../common/auth/principal.ts";
+import { insertOnce, requestStamp } from "../common/documents/request-stamp.ts";
+import {
+  findDocument,
+  getDocument,
+  notFound,
+  updateDocument,
+} from "../common/documents/resource.ts";
 import { maskedPaths } from "../common/field-mask.ts";
+import { listPage, parseOrderBy } from "../common/list-page.ts";
 import { modelName, workspaceName } from "../common/names.ts";
+import { RESOURCE_ID, RequestFaults, TAG_LIMITS } from "../common/request-faults.ts";
 import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { ALIASES_MAX, aliasFault, withAlias, withoutAlias } from "./alias.ts";
 import { toModel } from "./convert.ts";
 import { now, type RegistryDeps } from "./deps.ts";
 import { type FilterFields, parseFilter } from "./filter.ts";
-import { listPage, parseOrderBy } from "./list-page.ts";
 import { pairsOf, valueAt } from "./model-version.ts";
 import { keepIfParentStays, requireParentWorkspace } from "./parents.ts";
 import { removeModel } from "./remove-version.ts";
-import { RESOURCE_ID, RequestFaults, TAG_LIMITS } from "./request-faults.ts";
 import { versionNameOf } from "./resolve-version.ts";
-import {
-  findDocument,
-  getDocument,
-  insertOnce,
-  notFound,
-  type RegisteredModel,
-  requestStamp,
-  updateDocument,
-} from "./store.ts";
+import type { RegisteredModel } from "./store.ts";
 
 type Handlers = ServiceHandlers<typeof ModelService>;
 

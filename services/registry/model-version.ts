@@ -67,6 +67,8 @@ export interface ModelVersion extends VersionDetails {
   readonly fileName: string;
   readonly columns: readonly string[];
   readonly classLabels: readonly string[];
+  /** With its version. Empty, and absent in documents of before there were any: none. */
+  readonly featureService?: string;
   readonly archived: boolean;
   readonly archiveTime: Date | null;
   /** Being removed: hidden from every call, finished by the sweep should its remover die. */

@@ -3,8 +3,9 @@
 // sees the first.
 
 import type { Document } from "../common/documents/port.ts";
+import { findDocument, getDocument } from "../common/documents/resource.ts";
 import { workspaceName } from "../common/names.ts";
-import { findDocument, getDocument, type RegistryStore } from "./store.ts";
+import type { RegistryStore } from "./store.ts";
 
 /** @throws NotFound when the workspace does not exist. */
 export async function requireParentWorkspace(

@@ -8,6 +8,7 @@ import type {
   UploadStart,
 } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import type { Stored } from "../common/documents/port.ts";
+import { getDocument, notFound, withoutStamps } from "../common/documents/resource.ts";
 import {
   Aborted,
   type DomainError,
@@ -17,7 +18,7 @@ import {
 } from "../common/errors/domain-error.ts";
 import { claimArtifact, stageIdOf } from "./collect-garbage.ts";
 import type { RegistryDeps } from "./deps.ts";
-import { getDocument, notFound, type Upload, withoutStamps } from "./store.ts";
+import type { Upload } from "./store.ts";
 
 /** What a crash may cost a sender. */
 const SYNC_EVERY_BYTES = 16 * 1024 * 1024;

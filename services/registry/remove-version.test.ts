@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ApiKeys } from "../common/auth/keys.ts";
 import { parseSettings } from "../common/config.ts";
+import { withoutStamps } from "../common/documents/resource.ts";
 import { useStore } from "../common/documents/testing.ts";
 import { createLogger } from "../common/telemetry/log.ts";
 import { FakeClock } from "../common/testing/fake-clock.ts";
@@ -8,7 +9,7 @@ import { registrySettings } from "./config.ts";
 import type { RegistryDeps } from "./deps.ts";
 import { createEvents } from "./events.ts";
 import { finishRemovals } from "./remove-version.ts";
-import { openRegistryStore, type RegistryStore, withoutStamps } from "./store.ts";
+import { openRegistryStore, type RegistryStore } from "./store.ts";
 import { linearModel } from "./test-models.ts";
 import { makeModel, sha256, upload, useBlobs, useRegistry } from "./testing.ts";
 

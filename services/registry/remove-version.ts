@@ -4,19 +4,14 @@
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Stored } from "../common/documents/port.ts";
+import { collect, updateDocument, withoutStamps } from "../common/documents/resource.ts";
 import { Aborted, FailedPrecondition, NotFound } from "../common/errors/domain-error.ts";
 import { collectArtifact } from "./collect-garbage.ts";
 import { versionsOf } from "./deployment.ts";
 import { now, type RegistryDeps } from "./deps.ts";
 import type { ModelVersion } from "./model-version.ts";
 import { versionNameOf } from "./resolve-version.ts";
-import {
-  collect,
-  type RegisteredModel,
-  type RegistryStore,
-  updateDocument,
-  withoutStamps,
-} from "./store.ts";
+import type { RegisteredModel, RegistryStore } from "./store.ts";
 
 /** A removal this old was cut off. */
 const CUT_OFF_MS = 60_000;

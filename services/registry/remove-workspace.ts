@@ -3,10 +3,10 @@
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { isUsable } from "../common/auth/keys.ts";
 import { DEFAULT_WORKSPACE } from "../common/auth/principal.ts";
+import { updateDocument, withoutStamps } from "../common/documents/resource.ts";
 import { FailedPrecondition } from "../common/errors/domain-error.ts";
 import { workspaceName } from "../common/names.ts";
 import type { RegistryDeps } from "./deps.ts";
-import { updateDocument, withoutStamps } from "./store.ts";
 
 const KEYS_LOOKED_AT = 1000;
 

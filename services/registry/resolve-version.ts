@@ -2,19 +2,15 @@
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Stored } from "../common/documents/port.ts";
+import { findDocument, getDocument, notFound } from "../common/documents/resource.ts";
 import { InvalidArgument } from "../common/errors/domain-error.ts";
 import { modelName, modelVersionName } from "../common/names.ts";
 import { LATEST } from "./alias.ts";
 import { type ModelVersion, valueAt } from "./model-version.ts";
-import {
-  findDocument,
-  getDocument,
-  notFound,
-  type RegisteredModel,
-  type RegistryStore,
-} from "./store.ts";
+import type { RegisteredModel, RegistryStore } from "./store.ts";
 
-const NUMBER = /^[1-9]\d{0,14}$/;
+/** A version number as it stands in names. */
+export const VERSION_NUMBER = /^[1-9]\d{0,14}$/;
 
 export interface ResolvedVersion {
   readonly model: Stored<RegisteredModel>;
@@ -40,7 +36,7 @@ export async function resolveVersion(
     }
     return { model, version };
   }
-  if (!part.startsWith("@") && !NUMBER.test(part)) {
+  if (!part.startsWith("@") && !VERSION_NUMBER.test(part)) {
     const description = "must end in a version number, @alias or latest";
     throw new InvalidArgument(`${field} ${description}; got ${JSON.stringify(name)}.`, {
       reason: ErrorReason.INVALID_FIELD,
@@ -65,7 +61,7 @@ export function versionNameOf(model: string, number: number): string {
 
 /** The id, when the name is one of a version by number. */
 export function isVersionByNumber(name: string): boolean {
-  return NUMBER.test(modelVersionName.match(name)?.version ?? "");
+  return VERSION_NUMBER.test(modelVersionName.match(name)?.version ?? "");
 }
 
 async function latestOf(

@@ -1,24 +1,8 @@
-// What the registry keeps: its collections, their indexes and the few queries that several use
-// cases share. A field `revision` or `version` of its own is what no document here may have: the
+// What the registry keeps: its collections and their indexes. A field `revision` or `version` of its own is what no document here may have: the
 // store's are.
 
-import { createHash } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
-import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import type {
-  Collection,
-  Document,
-  DocumentStore,
-  IndexSpec,
-  Stored,
-} from "../common/documents/port.ts";
-import {
-  Aborted,
-  AlreadyExists,
-  InvalidArgument,
-  NotFound,
-} from "../common/errors/domain-error.ts";
-import { etagOf, requireEtag } from "../common/etag.ts";
+import type { Collection, Document, DocumentStore } from "../common/documents/port.ts";
+import { REQUEST_KEY } from "../common/documents/request-stamp.ts";
 import type { Deployment, ServerReport } from "./deployment.ts";
 import type { ModelVersion, Pairs } from "./model-version.ts";
 
@@ -91,13 +75,6 @@ export interface RegistryStore {
 /** A server that has not reported for this long is taken for gone. */
 export const REPORT_TTL_SECONDS = 30;
 
-/** With the pauses below enough for a hundred writers of one document at once. */
-const UPDATE_TRIES = 50;
-/** The longest pause of a writer that lost; a random part of it keeps the losers apart. */
-const BACKOFF_MS_MAX = 100;
-
-const REQUEST_KEY: IndexSpec = { keys: { requestKey: 1 }, unique: true };
-
 /** Opens the collections, making what is missing. */
 export async function openRegistryStore(documents: DocumentStore): Promise<RegistryStore> {
   return {
@@ -143,154 +120,4 @@ export async function openRegistryStore(documents: DocumentStore): Promise<Regis
     }),
     ping: () => documents.ping(),
   };
-}
-
-/** The document with that name, unless it is being removed. @throws NotFound */
-export async function getDocument<T extends Document>(
-  collection: Collection<T>,
-  name: string,
-): Promise<Stored<T>> {
-  const found = await findDocument(collection, name);
-  if (found === undefined) {
-    throw notFound(name);
-  }
-  return found;
-}
-
-/** The document with that name, or undefined when there is none or it is being removed. */
-export async function findDocument<T extends Document>(
-  collection: Collection<T>,
-  name: string,
-): Promise<Stored<T> | undefined> {
-  const found = await collection.findOne({ _id: name });
-  const isLeaving = found !== undefined && "deleting" in found && found.deleting === true;
-  return isLeaving ? undefined : found;
-}
-
-/**
- * Reads, changes and writes a document; begins again when another writer was faster, unless the
- * caller's etag says which state was meant. `change` may be called several times and returns the
- * document itself when nothing is to be written.
- * @throws NotFound; Aborted (ETAG_MISMATCH)
- */
-export async function updateDocument<T extends Document & { readonly uid: string }>(
-  collection: Collection<T>,
-  target: { readonly name: string; readonly etag?: string },
-  change: (current: T) => T | Promise<T>,
-): Promise<Stored<T>> {
-  for (let tries = 1; ; tries++) {
-    const current = await getDocument(collection, target.name);
-    requireEtag(target.etag ?? "", etagOf(current.uid, current.version), target.name);
-    const body = withoutStamps(current);
-    const next = await change(body);
-    if (next === body) {
-      return current;
-    }
-    try {
-      return await collection.replaceOne(next, { ifVersion: current.version });
-    } catch (error) {
-      if (!(error instanceof Aborted) || tries === UPDATE_TRIES) {
-        throw error;
-      }
-      await sleep(Math.random() * Math.min(2 ** tries, BACKOFF_MS_MAX));
-    }
-  }
-}
-
-/** A stored document as it was given to the store. */
-export function withoutStamps<T extends Document>(stored: Stored<T>): T {
-  const { version: _version, revision: _revision, ...body } = stored;
-  return body as unknown as T;
-}
-
-/** All items of a bounded query. */
-export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const list: T[] = [];
-  for await (const item of items) {
-    list.push(item);
-  }
-  return list;
-}
-
-/** Stored with a resource, so that a replay finds the first answer however the first call ended. */
-export interface RequestStamp {
-  readonly requestKey?: string;
-  readonly requestDigest: string;
-}
-
-/** The stamp of a Create call. `bytes` is the whole request. */
-export function requestStamp(call: {
-  readonly method: string;
-  readonly parent: string;
-  readonly requestId: string;
-  readonly bytes: Uint8Array;
-}): RequestStamp {
-  const requestDigest = createHash("sha256").update(call.bytes).digest("hex");
-  if (call.requestId === "") {
-    return { requestDigest };
-  }
-  const key = JSON.stringify([call.method, call.parent, call.requestId]);
-  return { requestKey: createHash("sha256").update(key).digest("hex"), requestDigest };
-}
-
-/**
- * The resource that an earlier call with the same request_id made, or undefined.
- * @throws InvalidArgument when that call asked for something else.
- */
-export async function findReplayed<T extends Document & { readonly requestDigest: string }>(
-  collection: Collection<T>,
-  stamp: RequestStamp,
-): Promise<Stored<T> | undefined> {
-  if (stamp.requestKey === undefined) {
-    return undefined;
-  }
-  const first = await collection.findOne({ requestKey: stamp.requestKey });
-  if (first !== undefined && first.requestDigest !== stamp.requestDigest) {
-    throw new InvalidArgument(
-      `request_id was used before, for another request that made ${first._id}. Use a fresh one.`,
-      {
-        reason: ErrorReason.INVALID_FIELD,
-        violations: [{ field: "request_id", description: "was used for another request" }],
-      },
-    );
-  }
-  return first;
-}
-
-/**
- * Stores a new resource, or returns the one that a call with the same request_id made first.
- * @throws AlreadyExists when the name is taken.
- */
-export async function insertOnce<T extends Document & RequestStamp>(
-  collection: Collection<T>,
-  document: T,
-): Promise<{ readonly stored: Stored<T>; readonly isReplay: boolean }> {
-  const earlier = await findReplayed(collection, document);
-  if (earlier !== undefined) {
-    return { stored: earlier, isReplay: true };
-  }
-  try {
-    return { stored: await collection.insertOne(document), isReplay: false };
-  } catch (error) {
-    if (!(error instanceof AlreadyExists)) {
-      throw error;
-    }
-    const first = await findReplayed(collection, document);
-    if (first !== undefined) {
-      return { stored: first, isReplay: true };
-    }
-    throw new AlreadyExists(`${document._id} exists already. Choose another id, or update it.`, {
-      reason: ErrorReason.RESOURCE_EXISTS,
-      metadata: { resource: document._id },
-      cause: error,
-    });
-  }
-}
-
-/** There is no such resource. */
-export function notFound(name: string): NotFound {
-  return new NotFound(`There is no ${name}. List what is there, or create it first.`, {
-    reason: ErrorReason.RESOURCE_NOT_FOUND,
-    metadata: { resource: name },
-  });
 }

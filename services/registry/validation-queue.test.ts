@@ -1,12 +1,13 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ModelVersion_State } from "../../gen/plinth/registry/v1/model_version_pb.js";
 import { systemClock } from "../common/clock.ts";
+import { withoutStamps } from "../common/documents/resource.ts";
 import { useStore } from "../common/documents/testing.ts";
 import { Unavailable } from "../common/errors/domain-error.ts";
 import { createLogger } from "../common/telemetry/log.ts";
 import { FakeClock } from "../common/testing/fake-clock.ts";
 import { createEvents } from "./events.ts";
-import { openRegistryStore, withoutStamps } from "./store.ts";
+import { openRegistryStore } from "./store.ts";
 import { linearModel } from "./test-models.ts";
 import {
   makeModel,

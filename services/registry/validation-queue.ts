@@ -6,20 +6,19 @@
 import { randomUUID } from "node:crypto";
 import type { BlobStore } from "../common/blobs/port.ts";
 import type { Clock } from "../common/clock.ts";
+import {
+  collect,
+  findDocument,
+  updateDocument,
+  withoutStamps,
+} from "../common/documents/resource.ts";
 import { Aborted, AlreadyExists, DataLoss, NotFound } from "../common/errors/domain-error.ts";
 import type { RegistryConfig } from "./config.ts";
 import type { RegistryEvents } from "./events.ts";
 import { type ModelVersion, storedGraph } from "./model-version.ts";
 import { runSandbox } from "./sandbox.ts";
 import type { SandboxReport } from "./sandbox-report.ts";
-import {
-  collect,
-  findDocument,
-  type RegistryStore,
-  updateDocument,
-  type ValidationLease,
-  withoutStamps,
-} from "./store.ts";
+import type { RegistryStore, ValidationLease } from "./store.ts";
 import { corruptFailure } from "./validation-failure.ts";
 import { resolveNames } from "./version-metadata.ts";
 

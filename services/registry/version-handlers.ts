@@ -8,8 +8,17 @@ import {
 import type { ModelVersion as VersionMessage } from "../../gen/plinth/registry/v1/model_version_pb.js";
 import { type Principal, requireWorkspace } from "../common/auth/principal.ts";
 import type { Stored } from "../common/documents/port.ts";
+import { requestStamp } from "../common/documents/request-stamp.ts";
+import { findDocument, updateDocument } from "../common/documents/resource.ts";
 import { maskedPaths } from "../common/field-mask.ts";
-import { modelName, modelVersionName, namePattern, uploadName } from "../common/names.ts";
+import {
+  featureServiceName,
+  featureServiceVersionName,
+  modelName,
+  modelVersionName,
+  uploadName,
+} from "../common/names.ts";
+import { type MapLimits, RequestFaults, TAG_LIMITS } from "../common/request-faults.ts";
 import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { fromLineage, toVersion } from "./convert.ts";
 import { createModelVersion } from "./create-model-version.ts";
@@ -18,18 +27,17 @@ import { now, type RegistryDeps } from "./deps.ts";
 import { listVersions } from "./list-versions.ts";
 import { type ModelVersion, pairsOf, type VersionDetails } from "./model-version.ts";
 import { removeVersion } from "./remove-version.ts";
-import { PARAMETER_LIMITS, RequestFaults, TAG_LIMITS } from "./request-faults.ts";
-import { isVersionByNumber, resolveVersion } from "./resolve-version.ts";
-import { findDocument, requestStamp, updateDocument } from "./store.ts";
+import { isVersionByNumber, resolveVersion, VERSION_NUMBER } from "./resolve-version.ts";
 import { namesFault } from "./version-metadata.ts";
 import { watchVersion } from "./watch-version.ts";
 
 type Handlers = ServiceHandlers<typeof ModelService>;
 
-const featureServiceName = namePattern("workspaces/{workspace}/featureServices/{service}");
 const DATASETS_MAX = 100;
 const TEXT_LENGTH_MAX = 2000;
 const FILE_NAME_LENGTH_MAX = 255;
+const PARAMETER_LIMITS: MapLimits = { countMax: 256, keyLengthMax: 250, valueLengthMax: 6000 };
+const FEATURE_SERVICE_PATH = "feature_service";
 const UPDATABLE = ["description", "tags", "metrics", "parameters", "lineage"] as const;
 
 /** Handlers over the registry's store. */
@@ -130,6 +138,8 @@ async function create(
   faults.note("model_version.columns", namesFault(columns));
   faults.note("model_version.class_labels", namesFault(classLabels));
   faults.text("model_version.artifact.file_name", fileName, FILE_NAME_LENGTH_MAX);
+  const featureService = message?.featureService ?? "";
+  faults.note("model_version.feature_service", featureServiceFault(featureService, context));
   const details = detailsOf(message, { faults, principal: context.principal });
   faults.done();
   return createModelVersion(deps, {
@@ -139,6 +149,7 @@ async function create(
     upload: request.upload,
     columns: [...columns],
     classLabels: [...classLabels],
+    featureService,
     fileName,
     stamp: requestStamp({
       method: "CreateModelVersion",
@@ -157,6 +168,7 @@ async function update(
   const message = request.modelVersion;
   const name = message?.name ?? "";
   authorize(name, "model_version.name", context);
+  refuseFeatureService(request.updateMask?.paths ?? []);
   const paths = maskedPaths(request.updateMask, UPDATABLE);
   const faults = new RequestFaults();
   const details = detailsOf(message, { faults, principal: context.principal, paths });
@@ -167,6 +179,35 @@ async function update(
     ...changes,
     updateTime: now(deps),
   }));
+}
+
+/** What is wrong with the feature service of a new version, or undefined. */
+function featureServiceFault(name: string, context: CallContext): string | undefined {
+  const parts = featureServiceVersionName.match(name);
+  if (name !== "" && (parts === undefined || !VERSION_NUMBER.test(parts.version))) {
+    return (
+      `is ${JSON.stringify(name.slice(0, 200))}; it must be empty or match ` +
+      `${featureServiceVersionName.pattern} with a version number, so that what the model is ` +
+      "served never changes"
+    );
+  }
+  if (parts !== undefined) {
+    requireWorkspace(context.principal, parts.workspace);
+  }
+  return undefined;
+}
+
+/** @throws InvalidArgument where an update would change what a version is served. */
+function refuseFeatureService(paths: readonly string[]): void {
+  const faults = new RequestFaults();
+  const isNamed = paths.some((path) => path === FEATURE_SERVICE_PATH);
+  faults.check(
+    !isNamed,
+    "update_mask.paths",
+    `names ${FEATURE_SERVICE_PATH}, which never changes, because a version is served what it was ` +
+      "trained on; register a new version with the other feature service",
+  );
+  faults.done();
 }
 
 /** What the caller says of a version, checked where `paths` (absent: everything) takes it over. */

@@ -1,8 +1,9 @@
 // Follows one version until its validation has ended.
 
 import type { Stored } from "../common/documents/port.ts";
+import { getDocument, notFound } from "../common/documents/resource.ts";
 import type { ModelVersion } from "./model-version.ts";
-import { getDocument, notFound, type RegistryStore } from "./store.ts";
+import type { RegistryStore } from "./store.ts";
 
 /**
  * The version now and after each change, until it is READY or FAILED.

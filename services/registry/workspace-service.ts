@@ -8,21 +8,24 @@ import {
   type WorkspaceService,
 } from "../../gen/plinth/registry/v1/workspace_service_pb.js";
 import { DEFAULT_WORKSPACE, requireWorkspace } from "../common/auth/principal.ts";
+import { insertOnce, requestStamp } from "../common/documents/request-stamp.ts";
+import { getDocument, updateDocument } from "../common/documents/resource.ts";
 import { AlreadyExists } from "../common/errors/domain-error.ts";
 import { maskedPaths } from "../common/field-mask.ts";
+import { listPage } from "../common/list-page.ts";
 import { workspaceName } from "../common/names.ts";
+import { type MapLimits, RequestFaults, WORKSPACE_ID } from "../common/request-faults.ts";
 import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { toWorkspace } from "./convert.ts";
 import { now, type RegistryDeps } from "./deps.ts";
-import { listPage } from "./list-page.ts";
 import { pairsOf } from "./model-version.ts";
 import { removeWorkspace } from "./remove-workspace.ts";
-import { LABEL_LIMITS, RequestFaults, WORKSPACE_ID } from "./request-faults.ts";
-import { getDocument, insertOnce, requestStamp, updateDocument, type Workspace } from "./store.ts";
+import type { Workspace } from "./store.ts";
 
 type Handlers = ServiceHandlers<typeof WorkspaceService>;
 
 const DISPLAY_NAME_LENGTH_MAX = 200;
+const LABEL_LIMITS: MapLimits = { countMax: 64, keyLengthMax: 63, valueLengthMax: 255 };
 
 /** Handlers over the registry's store. */
 export function workspaceHandlers(deps: RegistryDeps): Handlers {

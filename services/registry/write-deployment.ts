@@ -4,6 +4,7 @@
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { type Principal, requireWorkspace } from "../common/auth/principal.ts";
+import { findDocument } from "../common/documents/resource.ts";
 import {
   FailedPrecondition,
   InvalidArgument,
@@ -11,12 +12,12 @@ import {
   type PreconditionViolation,
 } from "../common/errors/domain-error.ts";
 import { modelVersionName } from "../common/names.ts";
+import { RequestFaults } from "../common/request-faults.ts";
 import { configFaults, type DeploymentConfig, duplicateFaults, versionsOf } from "./deployment.ts";
 import { type ModelVersion, undeployable } from "./model-version.ts";
-import { RequestFaults } from "./request-faults.ts";
 import { resolveVersion } from "./resolve-version.ts";
 import { signatureDifference } from "./signature.ts";
-import { findDocument, type RegistryStore } from "./store.ts";
+import type { RegistryStore } from "./store.ts";
 
 const FIELD = "deployment.config";
 

@@ -30,6 +30,7 @@ function roundTrip(database: UseDatabase): void {
       bytes: new Uint8Array([0, 1, 127, 128, 255]),
       noBytes: new Uint8Array(0),
       empty: { object: {}, array: [], text: "" },
+      marks: ["$date", '"$bytes"', { text: "$number" }],
       nested: [{ at: new Date(5), deep: [{ bytes: new Uint8Array([7]) }] }, [[1], []]],
     };
     const stored = await bags.insertOne(bag);

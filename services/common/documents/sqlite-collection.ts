@@ -37,6 +37,9 @@ interface Row {
   readonly body: string;
 }
 
+/** What a write needs to know of the row that it replaces: not the document in it. */
+type Head = Pick<Row, "seq" | "id" | "version">;
+
 /** Expired documents deleted in one transaction. */
 const SWEEP_MAX = 1_000;
 
@@ -223,7 +226,7 @@ export class SqliteCollection<T extends Document> implements Collection<T> {
     return row;
   }
 
-  #update(stored: Row, body: string): Row {
+  #update(stored: Head, body: string): Row {
     const { seq, id } = stored;
     const version = stored.version + 1;
     const revision = this.#feed?.next() ?? 0;
@@ -265,12 +268,13 @@ export class SqliteCollection<T extends Document> implements Collection<T> {
     return alreadyExists(this.#spec.name, index === undefined ? "_id" : indexLabel(index));
   }
 
-  #stored(id: string): Row | undefined {
+  #stored(id: string): Head | undefined {
     const where = this.#visible({ sql: "id = ?", values: [id] });
-    return this.#rows(`SELECT * FROM ${this.#table} WHERE ${where.sql}`, where.values)[0];
+    const sql = `SELECT seq, id, version FROM ${this.#table} WHERE ${where.sql}`;
+    return this.#connection.prepare(sql).get(...where.values) as Head | undefined;
   }
 
-  #checkVersion(stored: Row, { ifVersion }: IfVersion): void {
+  #checkVersion(stored: Head, { ifVersion }: IfVersion): void {
     if (stored.version === ifVersion) return;
     const versions = { expected: ifVersion, stored: stored.version };
     throw versionMismatch(this.#spec.name, stored.id, versions);

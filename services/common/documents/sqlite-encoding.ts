@@ -12,17 +12,20 @@ const DATE = "$date";
 const BYTES = "$bytes";
 const NUMBER = "$number";
 
+/** How a key that starts with "$" begins in JSON text. */
+const MARK = '"$';
+
 /** A document's fields without `_id`, `version` and `revision`. @throws InvalidArgument */
 export function encodeBody(document: Document): string {
   checkId(document._id);
-  const fields: [string, Json][] = [];
-  for (const [key, value] of Object.entries(document)) {
-    if (key === "_id" || key === "version" || key === "revision" || value === undefined) continue;
-    fields.push([escapeKey(key), encode(key, value, 1)]);
-  }
-  const body = JSON.stringify(Object.fromEntries(fields));
-  if (body.length > DOCUMENT_BYTES_MAX || Buffer.byteLength(body) > DOCUMENT_BYTES_MAX) {
-    throw invalid("_id", `document "${document._id}" is larger than ${DOCUMENT_BYTES_MAX} bytes`);
+  const { _id, version: _v, revision: _r, ...fields } = document as Stored<Document>;
+  const isPlain = Object.entries(fields).every(
+    ([key, value]) => isJson(value, 1) && !isMarked(key),
+  );
+  const body = JSON.stringify(isPlain ? fields : escapeAll(fields));
+  // UTF-8 has at most 3 bytes a UTF-16 unit: most documents need not be measured.
+  if (body.length * 3 > DOCUMENT_BYTES_MAX && Buffer.byteLength(body) > DOCUMENT_BYTES_MAX) {
+    throw invalid("_id", `document "${_id}" is larger than ${DOCUMENT_BYTES_MAX} bytes`);
   }
   return body;
 }
@@ -34,7 +37,9 @@ export function decodeBody<T extends Document>(row: {
   readonly revision: number;
   readonly body: string;
 }): Stored<T> {
-  const fields = decode(JSON.parse(row.body) as Json) as Record<string, unknown>;
+  const json = JSON.parse(row.body) as Json;
+  // Whatever must be decoded begins with "$"; a text that begins so is only taken for it.
+  const fields = (row.body.includes(MARK) ? decode(json) : json) as Record<string, unknown>;
   return { _id: row.id, ...fields, version: row.version, revision: row.revision } as Stored<T>;
 }
 
@@ -57,6 +62,53 @@ export function encodeScalar(value: Exclude<Scalar, null>): {
 
 /** The texts between which every encoded Date lies. */
 export const DATE_RANGE = { low: `{"${DATE}":"`, high: `{"${DATE}":"~` } as const;
+
+/**
+ * Whether a value is JSON as it stands, so that it need not be copied. False for what must be
+ * escaped and for what is refused: `encode` tells which.
+ */
+function isJson(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case "string":
+      return value.isWellFormed();
+    case "number":
+      return Number.isFinite(value);
+    case "boolean":
+    case "undefined":
+      return true;
+    case "object":
+      break;
+    default:
+      return false;
+  }
+  if (value === null) return true;
+  if (depth > DEPTH_MAX) return false;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) {
+      const item: unknown = value[index];
+      if (item === undefined || !isJson(item, depth + 1)) return false;
+    }
+    return true;
+  }
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return false;
+  for (const key in value) {
+    if (isMarked(key) || !isJson((value as Record<string, unknown>)[key], depth + 1)) return false;
+  }
+  return true;
+}
+
+function isMarked(key: string): boolean {
+  return key.charCodeAt(0) === MARK.charCodeAt(1);
+}
+
+function escapeAll(fields: object): Json {
+  const escaped: [string, Json][] = [];
+  for (const [key, value] of Object.entries(fields)) {
+    if (value !== undefined) escaped.push([escapeKey(key), encode(key, value, 1)]);
+  }
+  return Object.fromEntries(escaped);
+}
 
 function encode(field: string, value: unknown, depth: number): Json {
   switch (typeof value) {

@@ -8,9 +8,9 @@ import {
   ModelStreamInferResponseSchema,
 } from "../../../gen/inference/grpc_service_pb.js";
 import { DomainError, InvalidArgument } from "../../common/errors/domain-error.ts";
+import { SeededRandom } from "../../common/testing/seeded-random.ts";
 import type { Tensor } from "../tensor.ts";
 import { bytesOf, randomRequest, randomTensor } from "../testing/random-messages.ts";
-import { SeededRandom } from "../testing/seeded-random.ts";
 import type { InferAnswer, Parameter, Parameters, WireInferRequest } from "./infer-messages.ts";
 import { decodeInferRequest } from "./infer-request-codec.ts";
 import { encodeInferResponse, encodeStreamInferResponse } from "./infer-response-codec.ts";

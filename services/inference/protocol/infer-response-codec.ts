@@ -1,10 +1,10 @@
 // Encodes ModelInferResponse and ModelStreamInferResponse by hand, in one buffer, copying each
 // output once. Field numbers are the protocol's.
 
+import { fieldSize, stringFieldSize, varintSize, WireWriter } from "../../common/wire-writer.ts";
 import type { Tensor } from "../tensor.ts";
 import type { InferAnswer, InferFailure } from "./infer-messages.ts";
 import { contentsSize, rawSize, writeContents, writeRaw } from "./tensor-contents.ts";
-import { fieldSize, stringFieldSize, varintSize, WireWriter } from "./wire-writer.ts";
 
 /** Of ModelInferResponse. */
 const MODEL_NAME = 1;

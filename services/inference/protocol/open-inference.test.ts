@@ -10,10 +10,10 @@ import { DomainError } from "../../common/errors/domain-error.ts";
 import type { CallContext } from "../../common/rpc/context.ts";
 import { serverCodec, type Undecodable } from "../../common/rpc/message-codec.ts";
 import { FakeClock } from "../../common/testing/fake-clock.ts";
+import { SeededRandom } from "../../common/testing/seeded-random.ts";
 import { ComputingEngine } from "../testing/computing-engine.ts";
 import { randomRequest } from "../testing/random-messages.ts";
 import { decoded, meanRequest, testCall } from "../testing/requests.ts";
-import { SeededRandom } from "../testing/seeded-random.ts";
 import {
   failedModel,
   floats,

@@ -1,8 +1,8 @@
 // Output tensors as InferTensorContents and as raw contents: sizes first, then bytes.
 
+import { fieldSize, utf8Length, varintSize, type WireWriter } from "../../common/wire-writer.ts";
 import type { BytesTensor, Tensor } from "../tensor.ts";
 import { CONTENTS_FIELD } from "./typed-contents.ts";
-import { fieldSize, utf8Length, varintSize, type WireWriter } from "./wire-writer.ts";
 
 /** Bytes of the length that stands before a raw BYTES element. */
 const BYTES_LENGTH_SIZE = 4;

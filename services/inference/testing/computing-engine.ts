@@ -29,6 +29,7 @@ export interface TestModel {
   readonly batched: boolean;
   readonly columns?: readonly string[];
   readonly classLabels?: readonly string[];
+  readonly featureService?: string;
   readonly state?: VersionState;
   /** All outputs of the signature, in its order. */
   compute(inputs: readonly Tensor[]): readonly Tensor[];
@@ -200,6 +201,7 @@ function servableOf(model: TestModel, workspace: string): Servable {
     maxBatchRows: 64,
     columns: model.columns ?? [],
     classLabels: model.classLabels ?? [],
+    featureService: model.featureService,
   };
 }
 

@@ -9,8 +9,8 @@ import {
   type ModelInferRequest,
   ModelInferRequestSchema,
 } from "../../../gen/inference/grpc_service_pb.js";
+import type { SeededRandom } from "../../common/testing/seeded-random.ts";
 import { DATATYPES, type Datatype, ELEMENT_BYTES, type Tensor } from "../tensor.ts";
-import type { SeededRandom } from "./seeded-random.ts";
 
 type ParameterInit = MessageInitShape<typeof InferParameterSchema>;
 

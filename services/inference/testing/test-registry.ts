@@ -33,6 +33,8 @@ export class TestRegistry {
   /** Requests of WatchDeployments: the resume tokens they came with. */
   readonly watches: string[] = [];
   readonly reports: ReportServingRequest[] = [];
+  /** Of each version that is asked for. */
+  featureService = "";
   /** While true every call fails with Unavailable. */
   away = false;
   readonly #deployments = new Map<string, Deployment>();
@@ -106,7 +108,7 @@ export class TestRegistry {
           if (version === undefined) {
             throw new NotFound(`No ${name}.`, { reason: ErrorReason.RESOURCE_NOT_FOUND });
           }
-          return version;
+          return { ...version, featureService: this.featureService };
         },
       },
       blobs: {

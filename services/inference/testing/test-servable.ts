@@ -73,6 +73,7 @@ export async function loadServableFile(
       batched: options.batched ?? true,
       columns: [],
       classLabels: [],
+      featureService: undefined,
     },
     modelPath,
     batching: {

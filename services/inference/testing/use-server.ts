@@ -6,12 +6,14 @@ import { systemClock } from "../../common/clock.ts";
 import { parseSettings } from "../../common/config.ts";
 import { Channel } from "../../common/rpc/client.ts";
 import { startRpcServer } from "../../common/rpc/server.ts";
+import { createLogger } from "../../common/telemetry/log.ts";
+import { createServerObserver } from "../../common/telemetry/rpc-observer.ts";
 import { inferenceBindings } from "../bindings.ts";
 import { inferenceSettings } from "../config.ts";
 import type { Engine } from "../engine.ts";
 
 /** Ends with the test. An error that no handler foresaw fails it. */
-export async function useServer(engine: Engine): Promise<Channel> {
+export async function useServer(engine: Engine, features?: Channel): Promise<Channel> {
   const server = await startRpcServer({
     host: "127.0.0.1",
     port: 0,
@@ -19,11 +21,13 @@ export async function useServer(engine: Engine): Promise<Channel> {
       serverVersion: "1.2.3",
       config: parseSettings({}, inferenceSettings),
       clock: systemClock,
+      features,
       onUnforeseen: (error) => {
         throw error;
       },
     }),
     authenticate: () => anonymous,
+    observer: createServerObserver(createLogger({ service: "test", level: "error" })),
   });
   const channel = new Channel({ address: server.address });
   onTestFinished(async () => {

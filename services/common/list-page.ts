@@ -2,9 +2,9 @@
 // metric, which is no field, every candidate is read and only the page is held.
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import type { Collection, Document, Filter, Stored } from "../common/documents/port.ts";
-import { InvalidArgument } from "../common/errors/domain-error.ts";
-import { decodePageToken, encodePageToken, pageSizeOf } from "../common/page-token.ts";
+import type { Collection, Document, Filter, Stored } from "./documents/port.ts";
+import { InvalidArgument } from "./errors/domain-error.ts";
+import { decodePageToken, encodePageToken, pageSizeOf } from "./page-token.ts";
 
 /** By a stored field, or by a number read from each item (items without one come last). */
 export type Order<T> =

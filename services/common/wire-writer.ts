@@ -18,6 +18,21 @@ export function varintSize(value: number): number {
   return size;
 }
 
+/** Bytes of an int64, enum or int32: ten where it is negative. */
+export function int64Size(value: number | bigint): number {
+  if (value < 0) {
+    return 10;
+  }
+  if (typeof value === "number") {
+    return varintSize(value);
+  }
+  let size = 1;
+  for (let rest = value >> 7n; rest > 0n; rest >>= 7n) {
+    size += 1;
+  }
+  return size;
+}
+
 /** Bytes of a length-delimited field with a one-byte tag. */
 export function fieldSize(length: number): number {
   return 1 + varintSize(length) + length;
@@ -73,6 +88,21 @@ export class WireWriter {
       hi >>>= 7;
     }
     this.bytes[this.pos++] = lo;
+  }
+
+  /** An int64: a safe integer or a bigint of 64 bits. */
+  int64(value: number | bigint): void {
+    if (typeof value === "bigint") {
+      this.varint64(Number(BigInt.asUintN(32, value)), Number(BigInt.asUintN(32, value >> 32n)));
+    } else if (value >= 0) {
+      this.varint(value);
+    } else {
+      this.varint64(value, Math.floor(value / 2 ** 32));
+    }
+  }
+
+  double(value: number): void {
+    this.pos = this.bytes.writeDoubleLE(value, this.pos);
   }
 
   /** Tag and length of a length-delimited field. */

@@ -1,9 +1,11 @@
 // Collects what is wrong with a request, so that a caller learns of every fault at once.
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
-import { type FieldViolation, InvalidArgument } from "../common/errors/domain-error.ts";
+import { type FieldViolation, InvalidArgument } from "./errors/domain-error.ts";
 
+/** Ids of resources that people name. */
 export const RESOURCE_ID = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
+/** Ids of workspaces. */
 export const WORKSPACE_ID = /^[a-z][a-z0-9-]{0,62}$/;
 
 const REQUEST_ID_LENGTH_MAX = 64;
@@ -17,14 +19,8 @@ export interface MapLimits {
   readonly valueLengthMax: number;
 }
 
-/** Tags of models and versions. */
+/** Tags of any resource. */
 export const TAG_LIMITS: MapLimits = { countMax: 64, keyLengthMax: 250, valueLengthMax: 5000 };
-export const LABEL_LIMITS: MapLimits = { countMax: 64, keyLengthMax: 63, valueLengthMax: 255 };
-export const PARAMETER_LIMITS: MapLimits = {
-  countMax: 256,
-  keyLengthMax: 250,
-  valueLengthMax: 6000,
-};
 const METRIC_LIMITS = { countMax: 256, keyLengthMax: 250 };
 
 export class RequestFaults {
@@ -48,6 +44,12 @@ export class RequestFaults {
 
   id(field: string, id: string, pattern: RegExp): void {
     this.check(pattern.test(id), field, `must match ${pattern.source.slice(1, -1)}`);
+  }
+
+  /** `of` is the generated enum: a value that it lacks was sent by who knows a newer API. */
+  known(field: string, value: number, of: Readonly<Record<string, unknown>>): void {
+    const holds = Object.hasOwn(of, value);
+    this.check(holds, field, `is ${value}, which this server does not know`);
   }
 
   requestId(id: string): void {

@@ -1,0 +1,292 @@
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Code } from "../../../gen/google/rpc/code_pb.js";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { systemClock } from "../../common/clock.ts";
+import { openSqliteStore } from "../../common/documents/sqlite.ts";
+import { useStore } from "../../common/documents/testing.ts";
+import { InvalidArgument, Unavailable } from "../../common/errors/domain-error.ts";
+import { FakeClock } from "../../common/testing/fake-clock.ts";
+import { useFolder } from "../../common/testing/use-folder.ts";
+import type { RunningJob } from "./job.ts";
+import { statusOf } from "./job-error.ts";
+import { JobStore } from "./job-store.ts";
+import { ended, newJob, until, useRunner } from "./testing.ts";
+import { watchJob } from "./watch-job.ts";
+
+const TTL_MS = 3_600_000;
+
+async function useJobs(): Promise<JobStore> {
+  return await JobStore.open(await useStore(), { clock: systemClock, ttlMs: TTL_MS });
+}
+
+/** Two stores on one file, as two replicas have them. */
+async function useTwo(): Promise<readonly [JobStore, JobStore]> {
+  const path = join(useFolder(), "store.db");
+  const open = async () => {
+    const documents = await openSqliteStore({ path });
+    onTestFinished(async () => {
+      await documents[Symbol.asyncDispose]();
+    });
+    return await JobStore.open(documents, { clock: systemClock, ttlMs: TTL_MS });
+  };
+  return [await open(), await open()];
+}
+
+/** Resolves when the signal aborts, by throwing its reason. */
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+describe("JobRunner", () => {
+  it("runs a job to its result and shows its progress", async () => {
+    const jobs = await useJobs();
+    useRunner(jobs, async (job) => {
+      job.progress({ phase: "compacting", done: 1, total: 2, unit: "days" });
+      await until(jobs, job.name, ({ progress }) => progress !== null);
+      job.progress({ phase: "compacting", done: 2, total: 2, unit: "days" });
+      return { ...job.work, result: { filesAfter: 1 } };
+    });
+    const { _id: name } = await jobs.create(newJob());
+    expect(await ended(jobs, name)).toMatchObject({
+      state: "SUCCEEDED",
+      attempt: 1,
+      error: null,
+      lease: null,
+      work: { featureView: "workspaces/w/featureViews/v", result: { filesAfter: 1 } },
+      progress: { phase: "compacting", done: 2, total: 2, unit: "days" },
+    });
+  });
+
+  it("fails a job with the error of its work, details and all", async () => {
+    const jobs = await useJobs();
+    useRunner(jobs, async () => {
+      throw new InvalidArgument("row 3 is bad.", {
+        reason: ErrorReason.INVALID_FIELD,
+        violations: [{ field: "rows[3]", description: "is bad" }],
+      });
+    });
+    const { _id: name } = await jobs.create(newJob());
+    const { error, state } = await ended(jobs, name);
+    expect(state).toBe("FAILED");
+    const status = statusOf(error ?? {});
+    expect(status).toMatchObject({ code: Code.INVALID_ARGUMENT, message: "row 3 is bad." });
+    expect(status.details.map(({ typeUrl }) => typeUrl)).toEqual([
+      "type.googleapis.com/google.rpc.ErrorInfo",
+      "type.googleapis.com/google.rpc.BadRequest",
+    ]);
+  });
+
+  it("says nothing of what nobody foresaw, but to the log", async () => {
+    const jobs = await useJobs();
+    const failures: unknown[] = [];
+    const run = async () => {
+      throw new Error("secret path");
+    };
+    useRunner(jobs, run, { failures });
+    const { _id: name } = await jobs.create(newJob());
+    const { error } = await ended(jobs, name);
+    expect(JSON.stringify(error)).not.toContain("secret");
+    expect(failures).toMatchObject([{ message: "secret path" }]);
+  });
+
+  it("tries again from the checkpoint while the failure may pass, five times in all", async () => {
+    const jobs = await useJobs();
+    const seen: unknown[] = [];
+    useRunner(jobs, async (job) => {
+      seen.push(job.checkpoint);
+      await job.checkpointAt({ tries: seen.length });
+      if (job.work.lasting === true || seen.length < 3) {
+        throw new Unavailable("The store is away.", {
+          reason: ErrorReason.DEPENDENCY_UNAVAILABLE,
+          retryAfterMs: 1,
+        });
+      }
+      return {};
+    });
+    const passing = await jobs.create(newJob());
+    expect(await ended(jobs, passing._id)).toMatchObject({ state: "SUCCEEDED", attempt: 3 });
+    expect(seen).toEqual([null, { tries: 1 }, { tries: 2 }]);
+    const lasting = await jobs.create(newJob({ work: { lasting: true } }));
+    const failed = await ended(jobs, lasting._id);
+    expect(failed).toMatchObject({ state: "FAILED", attempt: 5 });
+    expect(statusOf(failed.error ?? {}).code).toBe(Code.UNAVAILABLE);
+    expect(seen).toHaveLength(8);
+  });
+
+  it("works on no more jobs at once than it may, the longest waiting first", async () => {
+    const jobs = await useJobs();
+    for (let n = 0; n < 5; n++) {
+      await jobs.create(newJob());
+    }
+    const names = await jobs.waiting(5, new AbortController().signal);
+    const gate = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    let atOnce = 0;
+    let most = 0;
+    const run = async (job: RunningJob) => {
+      begun.push(job.name);
+      most = Math.max(most, ++atOnce);
+      await gate.promise;
+      atOnce -= 1;
+      return {};
+    };
+    useRunner(jobs, run, { config: { jobsMax: 2 } });
+    await until(jobs, names[1] ?? "", ({ state }) => state === "RUNNING");
+    gate.resolve();
+    for (const name of names) {
+      await ended(jobs, name);
+    }
+    expect(most).toBe(2);
+    expect(begun).toHaveLength(5);
+    expect(new Set(begun.slice(0, 2))).toEqual(new Set(names.slice(0, 2)));
+  });
+
+  it("stops a job that is cancelled through another replica", async () => {
+    const [here, there] = await useTwo();
+    let reason: unknown;
+    useRunner(here, (job) =>
+      untilAborted(job.signal).catch((error) => {
+        reason = error;
+        throw error;
+      }),
+    );
+    const { _id: name } = await there.create(newJob());
+    await until(there, name, ({ state }) => state === "RUNNING");
+    expect(await there.cancel(name)).toMatchObject({ state: "RUNNING" });
+    expect(await ended(there, name)).toMatchObject({ state: "CANCELLED", error: null });
+    expect(reason).toMatchObject({
+      kind: "Cancelled",
+      message: expect.stringContaining("cancelled"),
+    });
+  });
+
+  it("runs each job once where two replicas look for jobs", async () => {
+    const [here, there] = await useTwo();
+    const runs: string[] = [];
+    const run = async (job: RunningJob) => {
+      runs.push(job.name);
+      await job.checkpointAt(1);
+      return {};
+    };
+    useRunner(here, run, { config: { jobsMax: 4 } });
+    useRunner(there, run, { config: { jobsMax: 4 } });
+    const names: string[] = [];
+    for (let n = 0; n < 30; n++) {
+      names.push((await (n % 2 === 0 ? here : there).create(newJob()))._id);
+    }
+    for (const name of names) {
+      expect(await ended(here, name)).toMatchObject({ state: "SUCCEEDED", attempt: 1 });
+    }
+    expect(runs.sort()).toEqual(names.sort());
+  });
+
+  it("hands its jobs on at once when it stops", async () => {
+    const [here, there] = await useTwo();
+    // A lease that never runs out, and no polling: only the release can hand the job on.
+    const config = { jobLeaseMs: 600_000, jobPollMs: 600_000 };
+    const half = Promise.withResolvers<void>();
+    const first = useRunner(
+      here,
+      async (job) => {
+        await job.checkpointAt({ half: true });
+        half.resolve();
+        return await untilAborted(job.signal);
+      },
+      { config },
+    );
+    const { _id: name } = await here.create(newJob());
+    await half.promise;
+    useRunner(there, async (job) => ({ from: job.checkpoint as never }), { config });
+    await first.drain();
+    expect(await ended(there, name)).toMatchObject({
+      state: "SUCCEEDED",
+      attempt: 2,
+      abandoned: 0,
+      work: { from: { half: true } },
+    });
+  });
+
+  it("takes over from a worker that fell silent, whose late writes are refused", async () => {
+    const clock = new FakeClock();
+    const jobs = await JobStore.open(await useStore({ clock }), { clock, ttlMs: TTL_MS });
+    const { _id: name } = await jobs.create(newJob());
+    // A worker that dies: it takes the job and never renews.
+    const dead = await jobs.take(name, { owner: "dead", leaseMs: 2_000 });
+    const runner = useRunner(jobs, async () => ({ done: true }), { clock });
+    runner.lookSoon();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await jobs.get(name)).lease?.owner).toBe("dead");
+    clock.advance(2_000);
+    runner.lookSoon();
+    expect(await ended(jobs, name)).toMatchObject({ attempt: 2, work: { done: true } });
+    const late = { state: "FAILED" } as const;
+    expect(await jobs.end(dead as NonNullable<typeof dead>, "dead", late)).toBeUndefined();
+    expect((await jobs.get(name)).state).toBe("SUCCEEDED");
+  });
+
+  it("stops the work of a worker whose lease another took", async () => {
+    const clock = new FakeClock();
+    const jobs = await JobStore.open(await useStore({ clock }), { clock, ttlMs: TTL_MS });
+    const outcome = Promise.withResolvers<unknown>();
+    // The fake clock stands still, and so do the heartbeats' effects: the lease runs out.
+    useRunner(
+      jobs,
+      async (job) => {
+        await untilAborted(job.signal).catch(outcome.resolve);
+        await job.checkpointAt({ late: true });
+        return { late: true };
+      },
+      { clock, config: { jobLeaseMs: 600_000 } },
+    );
+    const { _id: name } = await jobs.create(newJob());
+    await until(jobs, name, ({ state }) => state === "RUNNING");
+    clock.advance(600_000);
+    expect(await jobs.take(name, { owner: "thief", leaseMs: 600_000 })).toBeDefined();
+    expect(await outcome.promise).toMatchObject({ message: expect.stringContaining("no longer") });
+    expect(await jobs.get(name)).toMatchObject({ checkpoint: null, lease: { owner: "thief" } });
+  });
+});
+
+describe("watchJob", () => {
+  it("shows the job now and after each change a reader could see, and ends with it", async () => {
+    const jobs = await useJobs();
+    const { _id: name } = await jobs.create(newJob());
+    const states: string[] = [];
+    const gate = Promise.withResolvers<void>();
+    const watched = (async () => {
+      for await (const job of watchJob(jobs, name, AbortSignal.timeout(10_000))) {
+        states.push(`${job.state} ${job.progress?.done ?? "-"}`);
+        if (job.state === "QUEUED") {
+          gate.resolve();
+        }
+      }
+    })();
+    await gate.promise;
+    const claim = { owner: "o", leaseMs: 10_000 };
+    let held = await jobs.take(name, claim);
+    const next = async (change: object) => {
+      held = await jobs.update(held as NonNullable<typeof held>, claim, change);
+    };
+    await until(jobs, name, ({ state }) => state === "RUNNING");
+    await next({});
+    await next({});
+    for (let done = 1; done <= 50; done++) {
+      await next({ progress: { phase: "p", done, total: 50, unit: "u" } });
+    }
+    await jobs.end(held as NonNullable<typeof held>, "o", { state: "SUCCEEDED" });
+    await watched;
+    expect(states[0]).toBe("QUEUED -");
+    expect(states.at(-1)).toBe("SUCCEEDED 50");
+    expect(new Set(states).size).toBe(states.length);
+    expect(states.length).toBeLessThan(54);
+  });
+
+  it("says that there is no such job", async () => {
+    const jobs = await useJobs();
+    const watch = watchJob(jobs, "workspaces/w/jobs/none", new AbortController().signal);
+    await expect(watch.next()).rejects.toMatchObject({ kind: "NotFound" });
+  });
+});

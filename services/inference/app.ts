@@ -18,6 +18,8 @@ export interface InferenceDeps {
   readonly config: InferenceConfig;
   /** To the registry, with the credential of a service. */
   readonly registry: Channel;
+  /** To the features service, with the same credential. Undefined: none is set. */
+  readonly features: Channel | undefined;
   /** The store that the registry keeps artifacts in. */
   readonly blobs: BlobStore;
   readonly clock: Clock;
@@ -28,7 +30,7 @@ export interface InferenceDeps {
 
 /** Makes the service. It serves nothing before `start`. */
 export function createInference(deps: InferenceDeps): ServiceModule {
-  const { serverId, config, registry, blobs, clock, log, version } = deps;
+  const { serverId, config, registry, features, blobs, clock, log, version } = deps;
   const engine = createEngine({
     serverId,
     deployments: createClient(DeploymentService, registry),
@@ -43,6 +45,7 @@ export function createInference(deps: InferenceDeps): ServiceModule {
     serverVersion: version,
     config,
     clock,
+    features,
     onUnforeseen: (error, context) =>
       log.error("A stream message failed in a way nobody foresaw", { error }, context.trace),
   });

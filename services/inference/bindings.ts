@@ -1,9 +1,12 @@
 // What the inference service offers over an engine, ready to be put behind a server.
 
 import type { Clock } from "../common/clock.ts";
+import type { Channel } from "../common/rpc/client.ts";
 import type { CallContext, ServiceBinding } from "../common/rpc/context.ts";
 import type { InferenceConfig } from "./config.ts";
 import type { Engine } from "./engine.ts";
+import { FeatureReader } from "./predict/feature-rows.ts";
+import { featureSource } from "./predict/feature-source.ts";
 import { predictBinding } from "./predict/predict.ts";
 import { openInferenceBinding } from "./protocol/open-inference.ts";
 
@@ -12,6 +15,8 @@ export interface InferenceBindingOptions {
   readonly serverVersion: string;
   readonly config: Omit<InferenceConfig, "engine">;
   readonly clock: Clock;
+  /** To the features service, with the credential of a service. Absent: none is set. */
+  readonly features?: Channel | undefined;
   /**
    * Called with errors inside a stream that nobody foresaw, once each; the stream answers INTERNAL
    * and goes on. For the log.
@@ -25,6 +30,8 @@ export function inferenceBindings(
   options: InferenceBindingOptions,
 ): ServiceBinding[] {
   const { config, clock, onUnforeseen, serverVersion } = options;
+  const source =
+    options.features === undefined ? undefined : featureSource(options.features, clock);
   const shared = {
     clock,
     onUnforeseen,
@@ -40,6 +47,6 @@ export function inferenceBindings(
       serverVersion,
       requestRowsMax: config.requestRowsMax,
     }),
-    predictBinding(engine, shared),
+    predictBinding(engine, { ...shared, features: new FeatureReader(source, clock) }),
   ];
 }

@@ -52,6 +52,8 @@ export interface Servable {
   readonly maxBatchRows: number;
   readonly columns: readonly string[];
   readonly classLabels: readonly string[];
+  /** `workspaces/w/featureServices/f/versions/2`, where it reads features. Never changes. */
+  readonly featureService: string | undefined;
 }
 
 export type VersionState = "LOADING" | "READY" | "DRAINING" | "FAILED";

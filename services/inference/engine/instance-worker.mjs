@@ -1,19 +1,13 @@
 // The thread that holds one onnxruntime session. onnxruntime-node runs a model synchronously on the
 // calling thread, so that the thread which serves requests must not be the one that runs models.
+// JavaScript with types in its comments: to strip types, a thread would hold 12 MB of compiler.
 
 import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor } from "onnxruntime-node";
-import { type Datatype, ELEMENT_BYTES, type TensorSpec } from "../tensor.ts";
-import { describeRunError } from "./run-error.ts";
-import {
-  type BatchOutput,
-  type RunCommand,
-  STAGING_KEPT_BYTES_MAX,
-  type StagedInput,
-  type WorkerCommand,
-  type WorkerReply,
-  type WorkerSettings,
-} from "./worker-messages.ts";
+
+/** @import { TensorSpec } from "../tensor.ts" */
+/** @import { BatchOutput, RunCommand, StagedInput } from "./worker-messages.ts" */
+/** @import { WorkerCommand, WorkerReply, WorkerSettings } from "./worker-messages.ts" */
 
 // onnxruntime-common turns FP16 data into Float16Array where the runtime has one, which the native
 // part of onnxruntime-node 1.30 does not know ("not enough space: expected 48, got 0"). Without the
@@ -23,7 +17,7 @@ Reflect.deleteProperty(globalThis, "Float16Array");
 /** Nothing on stderr: its texts hold paths, and every error reaches the caller anyway. */
 const LOG_FATAL_ONLY = 4;
 
-const ORT_TYPE = {
+const ORT_TYPE = /** @type {const} */ ({
   BOOL: "bool",
   UINT8: "uint8",
   UINT16: "uint16",
@@ -37,7 +31,7 @@ const ORT_TYPE = {
   FP32: "float32",
   FP64: "float64",
   BYTES: "string",
-} as const satisfies Record<Datatype, string>;
+});
 
 const ARRAY = {
   BOOL: Uint8Array,
@@ -52,34 +46,49 @@ const ARRAY = {
   FP16: Uint16Array,
   FP32: Float32Array,
   FP64: Float64Array,
-} as const;
+};
 
-const port = parentPort!;
-const settings = workerData as WorkerSettings;
+const port = /** @type {NonNullable<typeof parentPort>} */ (parentPort);
+const settings = /** @type {WorkerSettings} */ (workerData);
 const closing = new Int32Array(settings.closing);
-const slots: SharedArrayBuffer[] = [];
+/** @type {(SharedArrayBuffer | undefined)[]} */
+const slots = [];
 /** When the last run ended: a batch that came before has waited until then. */
 let idleSinceMs = 0;
 
-function send(reply: WorkerReply, transfer: ArrayBuffer[] = []): void {
+/**
+ * @param {WorkerReply} reply
+ * @param {ArrayBuffer[]} transfer
+ */
+function send(reply, transfer = []) {
   port.postMessage(reply, transfer);
 }
 
-function toTensor(spec: TensorSpec, input: StagedInput, memory: SharedArrayBuffer): Tensor {
+/**
+ * @param {TensorSpec} spec
+ * @param {StagedInput} input
+ * @param {SharedArrayBuffer} memory
+ */
+function toTensor(spec, input, memory) {
   if (spec.datatype === "BYTES") {
-    return new Tensor("string", input.strings ?? [], input.dims);
+    return new Tensor("string", [...(input.strings ?? [])], input.dims);
   }
   // Typed as if not shared: the native part takes shared memory, the declarations do not know it.
-  const buffer = memory as unknown as ArrayBuffer;
+  const buffer = /** @type {ArrayBuffer} */ (/** @type {unknown} */ (memory));
   const elements = new ARRAY[spec.datatype](buffer, input.byteOffset, input.length);
-  return new Tensor(ORT_TYPE[spec.datatype], elements as Float32Array, input.dims);
+  return new Tensor(ORT_TYPE[spec.datatype], /** @type {Float32Array} */ (elements), input.dims);
 }
 
-function toOutput(tensor: Tensor, transfer: ArrayBuffer[]): BatchOutput {
+/**
+ * @param {Tensor} tensor
+ * @param {ArrayBuffer[]} transfer
+ * @returns {BatchOutput}
+ */
+function toOutput(tensor, transfer) {
   if (tensor.type === "string") {
-    return { dims: tensor.dims, data: tensor.data as string[] };
+    return { dims: tensor.dims, data: /** @type {string[]} */ (tensor.data) };
   }
-  const elements = tensor.data as Float32Array<ArrayBuffer>;
+  const elements = /** @type {Float32Array<ArrayBuffer>} */ (tensor.data);
   // An output can be an input passed through; only memory of its own may be given away.
   const own =
     elements.buffer instanceof ArrayBuffer && elements.byteLength === elements.buffer.byteLength;
@@ -88,7 +97,11 @@ function toOutput(tensor: Tensor, transfer: ArrayBuffer[]): BatchOutput {
   return { dims: tensor.dims, data: new Uint8Array(buffer) };
 }
 
-async function run(session: InferenceSession, command: RunCommand): Promise<void> {
+/**
+ * @param {InferenceSession} session
+ * @param {RunCommand} command
+ */
+async function run(session, command) {
   if (command.memory !== undefined) {
     slots[command.slot] = command.memory;
   }
@@ -96,21 +109,23 @@ async function run(session: InferenceSession, command: RunCommand): Promise<void
     return;
   }
   const receivedMs = performance.now();
-  const memory = slots[command.slot]!;
-  if (memory.byteLength > STAGING_KEPT_BYTES_MAX) {
+  const memory = known(slots[command.slot]);
+  if (memory.byteLength > settings.stagingKeptBytesMax) {
     delete slots[command.slot];
   }
   try {
-    const feeds: Record<string, Tensor> = {};
+    /** @type {Record<string, Tensor>} */
+    const feeds = {};
     for (const [index, spec] of settings.inputs.entries()) {
-      feeds[spec.name] = toTensor(spec, command.inputs[index]!, memory);
+      feeds[spec.name] = toTensor(spec, known(command.inputs[index]), memory);
     }
-    const names = command.outputs.map((index) => settings.outputs[index]!.name);
+    const names = command.outputs.map((index) => known(settings.outputs[index]).name);
     const preparedMs = performance.now();
     const results = await session.run(feeds, names);
     const ranMs = performance.now();
-    const transfer: ArrayBuffer[] = [];
-    const outputs = names.map((name) => toOutput(results[name]!, transfer));
+    /** @type {ArrayBuffer[]} */
+    const transfer = [];
+    const outputs = names.map((name) => toOutput(known(results[name]), transfer));
     const inferMs = ranMs - Math.max(preparedMs, idleSinceMs);
     idleSinceMs = performance.now();
     send(
@@ -125,20 +140,24 @@ async function run(session: InferenceSession, command: RunCommand): Promise<void
     );
   } catch (error) {
     idleSinceMs = performance.now();
-    send({ kind: "failed", message: describeRunError(error, settings.modelPath) });
+    send({ kind: "failed", error: textOf(error) });
   }
 }
 
-/** Runs zeros once, so that the first caller does not pay for lazy initialisation. */
-async function warmUp(session: InferenceSession): Promise<void> {
-  const feeds: Record<string, Tensor> = {};
+/**
+ * Runs zeros once, so that the first caller does not pay for lazy initialisation.
+ * @param {InferenceSession} session
+ */
+async function warmUp(session) {
+  /** @type {Record<string, Tensor>} */
+  const feeds = {};
   for (const spec of settings.inputs) {
     const dims = spec.shape.map((dimension) => Math.max(dimension, 1));
     const length = dims.reduce((product, dimension) => product * dimension, 1);
-    const width = Math.max(ELEMENT_BYTES[spec.datatype], 1);
+    const width = spec.datatype === "BYTES" ? 1 : ARRAY[spec.datatype].BYTES_PER_ELEMENT;
     feeds[spec.name] = toTensor(
       spec,
-      { dims, byteOffset: 0, length, strings: new Array<string>(length).fill("") },
+      { dims, byteOffset: 0, length, strings: new Array(length).fill("") },
       new SharedArrayBuffer(length * width),
     );
   }
@@ -146,10 +165,27 @@ async function warmUp(session: InferenceSession): Promise<void> {
   await session.run(feeds).catch(() => undefined);
 }
 
-/** Lets the thread end by itself; see Instance for why nobody else may end it. */
-async function close(session: InferenceSession | undefined): Promise<void> {
+/**
+ * Lets the thread end by itself; see Instance for why nobody else may end it.
+ * @param {InferenceSession | undefined} session
+ */
+async function close(session) {
   await session?.release();
   port.close();
+}
+
+/** @param {unknown} error */
+function textOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * What the engine has checked to be there.
+ * @template T
+ * @param {T | undefined} value
+ */
+function known(value) {
+  return /** @type {T} */ (value);
 }
 
 try {
@@ -162,11 +198,11 @@ try {
     extra: { session: { intra_op: { allow_spinning: "0" } } },
   });
   await warmUp(session);
-  port.on("message", (command: WorkerCommand) => {
+  port.on("message", (/** @type {WorkerCommand} */ command) => {
     void (command.kind === "run" ? run(session, command) : close(session));
   });
   send({ kind: "loaded" });
 } catch (error) {
-  send({ kind: "loadFailed", message: describeRunError(error, settings.modelPath) });
+  send({ kind: "loadFailed", error: textOf(error) });
   await close(undefined);
 }

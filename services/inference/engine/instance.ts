@@ -10,6 +10,7 @@
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../common/clock.ts";
 import { type Batch, planStaging, stageInputs } from "./batch.ts";
+import { describeRunError } from "./run-error.ts";
 import {
   type RunDone,
   STAGING_KEPT_BYTES_MAX,
@@ -58,7 +59,7 @@ export interface InstanceObserver {
 }
 
 /** What to load. */
-export type InstanceOptions = Omit<WorkerSettings, "closing">;
+export type InstanceOptions = Omit<WorkerSettings, "closing" | "stagingKeptBytesMax">;
 
 let liveThreads = 0;
 
@@ -99,6 +100,7 @@ export class Instance implements AsyncDisposable {
   readonly #freeSlots: number[] = Array.from({ length: PIPELINE_DEPTH_MAX }, (_, slot) => slot);
   readonly #closing = new Int32Array(new SharedArrayBuffer(4));
   readonly #loadTimer: NodeJS.Timeout;
+  readonly #modelPath: string;
   #state: InstanceState = "loading";
   #headSinceMs = 0;
   #lossReason = "crashed";
@@ -108,8 +110,13 @@ export class Instance implements AsyncDisposable {
   constructor(settings: InstanceOptions, observer: InstanceObserver, clock: Clock) {
     this.#observer = observer;
     this.#clock = clock;
-    this.#worker = new Worker(new URL("./instance-worker.ts", import.meta.url), {
-      workerData: { ...settings, closing: this.#closing.buffer } satisfies WorkerSettings,
+    this.#modelPath = settings.modelPath;
+    this.#worker = new Worker(new URL("./instance-worker.mjs", import.meta.url), {
+      workerData: {
+        ...settings,
+        stagingKeptBytesMax: STAGING_KEPT_BYTES_MAX,
+        closing: this.#closing.buffer,
+      } satisfies WorkerSettings,
       name: "inference",
     });
     liveThreads += 1;
@@ -218,15 +225,17 @@ export class Instance implements AsyncDisposable {
       case "loadFailed":
         this.#state = "gone";
         clearTimeout(this.#loadTimer);
-        this.#settleLoad?.reject(new LoadError(reply.message));
+        this.#settleLoad?.reject(new LoadError(describeRunError(reply.error, this.#modelPath)));
         return;
       case "done":
         this.#runMeanMs += (reply.inferMs - this.#runMeanMs) * RUN_MEAN_WEIGHT;
         this.#observer.done(this, this.#takeHead(), reply);
         return;
-      case "failed":
-        this.#observer.failed(this, this.#takeHead(), reply.message);
+      case "failed": {
+        const message = describeRunError(reply.error, this.#modelPath);
+        this.#observer.failed(this, this.#takeHead(), message);
         return;
+      }
     }
   }
 

@@ -73,6 +73,16 @@ const version = (number: number): string => `workspaces/w/models/m/versions/${nu
 const target = (number: number, weight = 100) => ({ modelVersion: version(number), weight });
 
 describe("local-engine", () => {
+  it("learns the feature service of a version with the version", async () => {
+    const registry = await registryWith(1);
+    registry.featureService = "workspaces/w/featureServices/f/versions/2";
+    registry.deploy("d", { targets: [target(1)] });
+    const engine = startEngine(registry);
+    await until(() => states(engine) === "r1 1 READY");
+    const { featureService } = engine.route(REF, undefined);
+    expect(featureService).toBe("workspaces/w/featureServices/f/versions/2");
+  });
+
   it("serves what the registry deploys, by the deployment's name only", async () => {
     const registry = await registryWith(10);
     registry.deploy("d", { targets: [target(1)] });

@@ -72,6 +72,7 @@ describe("model-facts", () => {
       artifact: { sha256: "ab" },
       signature: signature([[[-1], [2]]], [[[-1]]]),
       columns: ["a", "b"],
+      featureService: "workspaces/w/featureServices/f/versions/2",
     });
     expect(toModelFacts(version)).toEqual({
       modelVersion: "workspaces/w/models/m/versions/3",
@@ -84,7 +85,10 @@ describe("model-facts", () => {
       batched: true,
       columns: ["a", "b"],
       classLabels: [],
+      featureService: "workspaces/w/featureServices/f/versions/2",
     });
+    const without = toModelFacts({ ...version, featureService: "" });
+    expect(without.featureService).toBeUndefined();
   });
 
   it("refuses a version that is not ready", () => {

@@ -25,6 +25,8 @@ export interface ModelFacts {
   readonly batched: boolean;
   readonly columns: readonly string[];
   readonly classLabels: readonly string[];
+  /** `workspaces/w/featureServices/f/versions/2`, where it reads features. */
+  readonly featureService: string | undefined;
 }
 
 /** @throws FailedPrecondition (STATE_FORBIDS) when the version is not one that can be served. */
@@ -49,6 +51,7 @@ export function toModelFacts(version: ModelVersion): ModelFacts {
     batched: isBatched(signature),
     columns: version.columns,
     classLabels: version.classLabels,
+    featureService: version.featureService === "" ? undefined : version.featureService,
   };
 }
 

@@ -58,6 +58,7 @@ export class LoadedServable implements Servable, AsyncDisposable {
   readonly signature: Signature;
   readonly columns: readonly string[];
   readonly classLabels: readonly string[];
+  readonly featureService: string | undefined;
   readonly meter: ServableMeter;
   /** Who gets copies of its requests; set by the deployment, empty in most. */
   shadows: readonly ShadowCopies[] = [];
@@ -84,6 +85,7 @@ export class LoadedServable implements Servable, AsyncDisposable {
     this.signature = facts.signature;
     this.columns = facts.columns;
     this.classLabels = facts.classLabels;
+    this.featureService = facts.featureService;
     this.#batched = facts.batched;
     this.#batching = options.batching;
     this.meter = options.meter.servable(

@@ -11,6 +11,8 @@ export interface WorkerSettings {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly intraOpThreads: number;
+  /** STAGING_KEPT_BYTES_MAX. */
+  readonly stagingKeptBytesMax: number;
   /**
    * One Int32, 1 once the session is given up: batches that have not begun are not run any more.
    */
@@ -67,12 +69,12 @@ export interface RunDone {
 
 export interface RunFailed {
   readonly kind: "failed";
-  /** Fit for the caller. */
-  readonly message: string;
+  /** onnxruntime's own text; describeRunError makes it fit for the caller. */
+  readonly error: string;
 }
 
 export type WorkerReply =
   | { readonly kind: "loaded" }
-  | { readonly kind: "loadFailed"; readonly message: string }
+  | { readonly kind: "loadFailed"; readonly error: string }
   | RunDone
   | RunFailed;

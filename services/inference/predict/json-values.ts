@@ -3,7 +3,8 @@
 
 /// <reference lib="esnext.float16" />
 
-import type { JsonValue } from "@bufbuild/protobuf";
+import { type JsonValue, toJson } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Datatype } from "../tensor.ts";
 
 /** Values are cut here when they are quoted. */
@@ -17,8 +18,18 @@ const NOT_FINITE: Readonly<Record<string, number>> = {
 
 const INTEGER_TEXT = /^-?[0-9]{1,20}$/;
 
+export type IntegerDatatype =
+  | "INT8"
+  | "INT16"
+  | "INT32"
+  | "INT64"
+  | "UINT8"
+  | "UINT16"
+  | "UINT32"
+  | "UINT64";
+
 /** Smallest and largest value of the integer datatypes. */
-const INTEGERS: Readonly<Partial<Record<Datatype, readonly [bigint, bigint]>>> = {
+export const INTEGERS: Readonly<Record<IntegerDatatype, readonly [bigint, bigint]>> = {
   INT8: [-128n, 127n],
   INT16: [-32768n, 32767n],
   INT32: [-2147483648n, 2147483647n],
@@ -75,6 +86,11 @@ export function elementToJson(element: Element): JsonValue {
   return element;
 }
 
+/** The JSON that a google.protobuf.Value means; its numbers may be NaN, which JSON has not. */
+export function jsonOf(value: Value): JsonValue {
+  return value.kind.case === "numberValue" ? value.kind.value : toJson(ValueSchema, value);
+}
+
 /** A value as it stands in an error: JSON, cut to a bearable length. */
 export function showJson(value: JsonValue | undefined): string {
   if (value === undefined) {
@@ -109,8 +125,8 @@ function float(
   return { element: value };
 }
 
-function integer(value: JsonValue | undefined, datatype: Datatype): ElementOrFault {
-  const [min, max] = INTEGERS[datatype] ?? [0n, 0n];
+function integer(value: JsonValue | undefined, datatype: IntegerDatatype): ElementOrFault {
+  const [min, max] = INTEGERS[datatype];
   const wide = datatype === "INT64" || datatype === "UINT64";
   let element: bigint;
   if (typeof value === "number" && Number.isInteger(value)) {

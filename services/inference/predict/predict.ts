@@ -1,5 +1,5 @@
-// plinth.inference.v1.InferenceService over an engine: rows by column name in, labels, scores and
-// timings out.
+// plinth.inference.v1.InferenceService over an engine: rows by column name or entities of a feature
+// service in, labels, scores and timings out.
 
 import { randomUUID } from "node:crypto";
 import type { JsonValue, MessageInitShape } from "@bufbuild/protobuf";
@@ -22,10 +22,12 @@ import { deploymentRef, workspaceOf } from "../protocol/deployment-ref.ts";
 import { PRIORITY_DEFAULT, PRIORITY_LEVELS } from "../protocol/infer-parameters.ts";
 import { OrderedStream, type StreamWindow } from "../protocol/ordered-stream.ts";
 import { quote, quoteAll, Violations } from "../protocol/violations.ts";
-import { predictionsFrom } from "./predictions.ts";
+import type { FeatureReader, FeatureRows } from "./feature-rows.ts";
+import { type Prediction, predictionsFrom } from "./predictions.ts";
 import { tensorsFromRows } from "./rows.ts";
 
 export interface PredictOptions {
+  readonly features: FeatureReader;
   readonly streamWindow: StreamWindow;
   readonly clock: Clock;
   /** For errors inside a stream that nobody foresaw; they are answered as INTERNAL. */
@@ -34,6 +36,8 @@ export interface PredictOptions {
 
 /** As the proto says. */
 const ROWS_MAX = 1024;
+/** As many as one online read takes. */
+const ENTITIES_MAX = 1000;
 const ID_CHARACTERS_MAX = 256;
 
 /** What a parsed JSON value costs in memory, roughly; bounds the bytes of a stream. */
@@ -52,9 +56,9 @@ export function predictBinding(engine: Engine, options: PredictOptions): Service
 
 async function predict(
   engine: Engine,
-  { clock }: PredictOptions,
+  { clock, features }: PredictOptions,
   request: PredictRequest,
-  context: Pick<CallContext, "principal" | "header" | "deadlineMs" | "signal" | "trace">,
+  context: CallContext,
 ): Promise<Response> {
   const startMs = clock.monotonicMs();
   const violations = new Violations();
@@ -66,38 +70,93 @@ async function predict(
     "deployment",
   );
   const servable = engine.route(ref, request.routingKey === "" ? undefined : request.routingKey);
+  const { entities } = request;
+  const { batched } = servable;
+  checkCount(request, servable, violations);
   const shown = shownOutputs(request, servable, violations);
   violations.throwIfAny(ErrorReason.INVALID_FIELD);
-  const { tensors, rows } = tensorsFromRows(request.rows, servable, violations);
+  const read =
+    entities.length === 0
+      ? undefined
+      : await features.rows({ entities, servable, workspace: ref.workspace }, context);
+  const inputs = read ?? tensorsFromRows(request.rows, servable, violations);
   violations.throwIfAny(ErrorReason.TENSOR_MISMATCH);
   const id = request.id === "" ? randomUUID() : request.id;
+  const count = read?.rows.length ?? request.rows.length;
   const result = await engine.infer({
     id,
     servable,
-    inputs: tensors,
+    inputs: inputs.tensors,
     outputs: wantedOutputs(servable, shown),
-    rows,
+    rows: batched ? count : 1,
     priority: request.priority === 0 ? PRIORITY_DEFAULT : request.priority,
     deadlineMs: context.deadlineMs,
     signal: context.signal,
     trace: context.trace,
   });
+  const predictions = predictionsFrom(result.outputs, {
+    rows: count,
+    batched,
+    classLabels: servable.classLabels,
+    shown,
+  });
   return {
     id,
     modelVersion: servable.modelVersion,
-    predictions: predictionsFrom(result.outputs, {
-      rows: request.rows.length,
-      batched: servable.batched,
-      classLabels: servable.classLabels,
-      shown,
-    }),
+    predictions: read === undefined ? predictions : inRequestOrder(predictions, read),
     timing: {
       queue: durationOf(result.queueMs),
       compute: durationOf(result.computeMs),
       total: durationOf(clock.monotonicMs() - startMs),
       batchRows: result.batchRows,
+      ...(read !== undefined && { features: durationOf(read.readMs) }),
     },
+    ...(read !== undefined && {
+      featureStatuses: [...read.statuses],
+      featureService: read.featureService,
+    }),
   };
+}
+
+/** One a row of the request: what was predicted, and why what was not. */
+function inRequestOrder(predictions: readonly Prediction[], read: FeatureRows): Prediction[] {
+  const all: Prediction[] = [];
+  for (const [i, row] of read.rows.entries()) {
+    all[row] = predictions[i]!;
+  }
+  for (const [row, error] of read.failures) {
+    // Without details: JSON clients without a registry of their types could not read the answer.
+    const { code, message } = toStatus(error);
+    all[row] = { error: { code, message } };
+  }
+  return all;
+}
+
+/** Rows or entities: one of the two, and not too many. */
+function checkCount(
+  { rows, entities }: PredictRequest,
+  { batched, modelVersion, featureService }: Servable,
+  violations: Violations,
+): void {
+  if (rows.length > 0 && entities.length > 0) {
+    violations.add(
+      "entities",
+      `${rows.length} rows and ${entities.length} entities came; send one of the two`,
+    );
+  } else if (entities.length > ENTITIES_MAX) {
+    violations.add("entities", `${entities.length} entities came; expected 1 to ${ENTITIES_MAX}`);
+  } else if (entities.length > 1 && !batched) {
+    violations.add(
+      "entities",
+      `${entities.length} entities came; this model has no batch dimension and takes one a request`,
+    );
+  } else if (entities.length === 0 && (rows.length === 0 || rows.length > ROWS_MAX)) {
+    const instead =
+      featureService === undefined
+        ? ""
+        : `, or as many entities, from which ${modelVersion} reads ${featureService}`;
+    violations.add("rows", `${rows.length} rows came; expected 1 to ${ROWS_MAX}${instead}`);
+  }
 }
 
 function checkRequest(request: PredictRequest, violations: Violations): void {
@@ -119,9 +178,6 @@ function checkRequest(request: PredictRequest, violations: Violations): void {
       `priority is ${request.priority}; ` +
         `expected 1 (first) to ${PRIORITY_LEVELS}, or 0 for the default`,
     );
-  }
-  if (request.rows.length === 0 || request.rows.length > ROWS_MAX) {
-    violations.add("rows", `${request.rows.length} rows came; expected 1 to ${ROWS_MAX}`);
   }
 }
 
@@ -161,13 +217,13 @@ function streamPredict(
   requests: AsyncIterable<Message>,
   context: CallContext,
 ): AsyncIterable<StreamResponse> {
-  const { principal, deadlineMs, trace } = context;
+  const { path, principal, deadlineMs, trace } = context;
   const header = (name: string): string | undefined => context.header(name);
   return new OrderedStream<Message, StreamResponse>(
     requests,
     {
       requestBytes: (message) =>
-        VALUE_BYTES * (message instanceof Undecodable ? 1 : valuesOf(message.request?.rows ?? [])),
+        VALUE_BYTES * (message instanceof Undecodable ? 1 : valuesOfRequest(message.request)),
       answerBytes: ({ result }) =>
         result?.case !== "response"
           ? VALUE_BYTES
@@ -181,7 +237,7 @@ function streamPredict(
             reason: ErrorReason.INVALID_FIELD,
           });
         }
-        const call = { principal, header, deadlineMs, trace, signal };
+        const call = { path, principal, header, deadlineMs, trace, signal };
         const value = await predict(engine, options, message.request, call);
         return { result: { case: "response", value }, id: value.id ?? "" };
       },
@@ -195,6 +251,10 @@ function streamPredict(
     },
     { window: options.streamWindow, signal: context.signal },
   );
+}
+
+function valuesOfRequest(request: PredictRequest | undefined): number {
+  return valuesOf(request?.rows ?? []) + valuesOf(request?.entities ?? []);
 }
 
 /** How many values a JSON value is made of. */

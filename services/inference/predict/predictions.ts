@@ -8,7 +8,8 @@ import { readNumber, shortestNumber, viewOf } from "../protocol/numbers.ts";
 import type { Tensor } from "../tensor.ts";
 import { type Element, elementToJson } from "./json-values.ts";
 
-type Prediction = MessageInitShape<typeof PredictionSchema>;
+/** The answer for one row. */
+export type Prediction = MessageInitShape<typeof PredictionSchema>;
 
 /** A tensor, one row at a time. */
 interface RowReader {

@@ -17,6 +17,8 @@ export interface CsvOptions {
   readonly delimiter: string;
   /** Columns whose cells are not turned into numbers. */
   readonly textColumns: readonly string[];
+  /** True: every cell is text, an empty one null; for readers who know the types. */
+  readonly allText?: boolean;
 }
 
 /** Rows in order; a record with too few or too many cells, or a stray quote, is a BadRow. */
@@ -45,7 +47,7 @@ export async function* csvRows(bytes: Bytes, options: CsvOptions): AsyncGenerato
       ordinal += 1;
       const at = { line: info.lines, ordinal };
       yield quotesAreSound(record, raw, options.delimiter)
-        ? row(record, columns, { ...at, textColumns: options.textColumns })
+        ? row(record, columns, { ...at, options })
         : { ...at, fault: "a quote stands in the middle of a cell" };
     }
   } catch (error) {
@@ -62,9 +64,10 @@ interface Parsed {
 function row(
   record: readonly string[],
   columns: readonly string[],
-  at: { readonly line: number; readonly ordinal: number; readonly textColumns: readonly string[] },
+  at: { readonly line: number; readonly ordinal: number; readonly options: CsvOptions },
 ): SourceRow {
-  const { line, ordinal, textColumns } = at;
+  const { line, ordinal, options } = at;
+  const { textColumns, allText = false } = options;
   if (record.length !== columns.length) {
     const fault = `${record.length} cells, expected ${columns.length} as in the first line`;
     return { fault, line, ordinal };
@@ -72,13 +75,13 @@ function row(
   const values: JsonObject = {};
   for (const [index, column] of columns.entries()) {
     const text = record[index] ?? "";
-    values[column] = textColumns.includes(column) ? text : cell(text);
+    values[column] = textColumns.includes(column) ? text : allText ? text || null : cellValue(text);
   }
   return { values, line, ordinal };
 }
 
 /** The value a cell stands for. Integers beyond 2^53 stay text, as the protocol wants them. */
-function cell(text: string): JsonValue {
+export function cellValue(text: string): JsonValue {
   const trimmed = text.trim();
   if (trimmed === "") {
     return null;

@@ -28,7 +28,7 @@ interface Failure {
 /** Prints the failure to stderr and gives the exit code it stands for. */
 export async function reportFailure(error: unknown, context: FailureContext): Promise<ExitCode> {
   if (error instanceof Interrupted) {
-    context.output.note("Stopped.");
+    context.output.note(error.account);
     return error.signal === "SIGINT" ? ExitCode.interrupted : ExitCode.terminated;
   }
   const failure = await failureOf(error, context);

@@ -25,12 +25,15 @@ export const exitCodeHelp: readonly (readonly [ExitCode, string])[] = [
   [ExitCode.ok, "done"],
   [ExitCode.failed, "failed in a way that no other code names"],
   [ExitCode.usage, "the command line is wrong; nothing was done"],
-  [ExitCode.notFound, "a model, version, deployment, key or file does not exist"],
+  [ExitCode.notFound, "a model, version, deployment, feature, job, key or file does not exist"],
   [ExitCode.invalidInput, "the input was refused: a bad row, a bad name, a model that cannot run"],
   [ExitCode.unavailable, "server unreachable, overloaded or too slow; try again"],
   [ExitCode.permission, "no API key, or one that may not do this"],
   [ExitCode.conflict, "the name is taken, or the state of things forbids it"],
-  [ExitCode.partly, "finished, but some rows were skipped (predict --on-error skip)"],
+  [
+    ExitCode.partly,
+    "finished, but some rows were skipped or refused (--on-error skip, --bad-rows skip)",
+  ],
   [ExitCode.interrupted, "stopped by Ctrl-C"],
 ];
 
@@ -52,10 +55,13 @@ export class CommandError extends Error {
 /** Thrown through everything when the user or the system stops the command. */
 export class Interrupted extends Error {
   readonly signal: "SIGINT" | "SIGTERM";
+  /** What is told: where things stand now. */
+  readonly account: string;
 
-  constructor(signal: "SIGINT" | "SIGTERM") {
+  constructor(signal: "SIGINT" | "SIGTERM", account = "Stopped.") {
     super(`Stopped by ${signal}.`);
     this.signal = signal;
+    this.account = account;
   }
 }
 

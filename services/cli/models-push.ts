@@ -13,6 +13,7 @@ import { DomainError, NotFound } from "../common/errors/domain-error.ts";
 import { uploadArtifact } from "../common/upload-artifact.ts";
 import { keyNumbers, keyValues } from "./command.ts";
 import { CommandError, ExitCode, UsageError } from "./exit-codes.ts";
+import { featureLineage } from "./models-features.ts";
 import { versionLines } from "./models-read.ts";
 import { bytesBar, formatBytes, spinner } from "./progress.ts";
 import type { Session } from "./session.ts";
@@ -31,6 +32,8 @@ export interface PushOptions {
   readonly sourceRun?: string;
   readonly sourceRevision?: string;
   readonly dataset?: readonly string[];
+  readonly featureService?: string;
+  readonly trainingSet?: readonly string[];
   readonly create: boolean;
   readonly resume?: string;
 }
@@ -46,7 +49,7 @@ export async function pushModel(
 ): Promise<ExitCode> {
   const { output } = session;
   const parent = parseModel(modelId, session.workspace);
-  const facts = await versionFacts(options, path);
+  const facts = await versionFacts(session, options, path);
   const { size: total } = await stat(path);
   await ensureModel(session, parent, options);
   const upload = await sendFile(session, path, { resume: options.resume, total });
@@ -68,12 +71,14 @@ export async function pushModel(
 }
 
 /** What the options say of the version; wrong ones are found before anything is sent. */
-async function versionFacts(options: PushOptions, path: string) {
+async function versionFacts(session: Session, options: PushOptions, path: string) {
   if (options.columns !== undefined && options.columnsFile !== undefined) {
     throw new UsageError("Give --columns or --columns-file, not both.");
   }
+  const { featureService, trainingSets } = await featureLineage(session, options);
   return {
     description: options.description ?? "",
+    featureService,
     metrics: keyNumbers(options.metric ?? [], "--metric"),
     parameters: keyValues(options.parameter ?? [], "--parameter"),
     tags: keyValues(options.tag ?? [], "--tag"),
@@ -86,7 +91,8 @@ async function versionFacts(options: PushOptions, path: string) {
     lineage: {
       sourceRun: options.sourceRun ?? "",
       sourceRevision: options.sourceRevision ?? "",
-      trainingDatasets: [...(options.dataset ?? [])],
+      trainingDatasets: [...(options.dataset ?? []), ...trainingSets],
+      featureService: featureService.replace(/\/versions\/.*$/, ""),
     },
   };
 }

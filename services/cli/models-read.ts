@@ -166,7 +166,7 @@ export function versionLines(session: Session, version: ModelVersion): readonly 
     ["source run", lineage?.sourceRun],
     ["source revision", lineage?.sourceRevision],
     ["datasets", lineage?.trainingDatasets.join(", ")],
-    ["features", lineage?.featureService],
+    ["features", version.featureService || lineage?.featureService],
     ["parent version", lineage?.parentVersion],
   ]);
   const state = stateText(version);

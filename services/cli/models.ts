@@ -38,6 +38,11 @@ function pushCommand(models: Command, runtime: Runtime): void {
     .option("--source-run <id>", "training run, mlflow:/runs/9f1c or a URL")
     .option("--source-revision <revision>", "training code, git:4f1d2c")
     .option("--dataset <name>", "training data set; repeatable", repeatable)
+    .option(
+      "--feature-service <name[@version]>",
+      "feature service it reads at prediction; without a version that of --training-set, else the newest",
+    )
+    .option("--training-set <job>", "training set it was trained on; repeatable", repeatable)
     .option("--no-create", "fail when the model does not exist, instead of creating it")
     .option("--resume <upload>", "go on with an upload that was broken off");
   examples(push, [
@@ -48,6 +53,10 @@ function pushCommand(models: Command, runtime: Runtime): void {
     [
       "Name the input columns and classes",
       "plinth models push churn churn.onnx --columns age,plan --labels stays,leaves",
+    ],
+    [
+      "Trained on a training set, predicts by entity key",
+      "plinth models push delay delay.onnx --feature-service delay_model --training-set jobs/7f3a",
     ],
     [
       "Move an alias to the new version",

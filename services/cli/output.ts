@@ -42,7 +42,8 @@ export class Output {
 
   /** Columns of the terminal that results go to; undefined: not a terminal, nothing is cut. */
   get lineWidth(): number | undefined {
-    return process.stdout.isTTY ? process.stdout.columns : undefined;
+    // A terminal that does not know its width says 0.
+    return process.stdout.isTTY ? process.stdout.columns || undefined : undefined;
   }
 
   /**
@@ -98,12 +99,17 @@ export class Output {
 }
 
 /** Protobuf JSON with every field present, so that scripts need no "if it is there". */
-async function messageJson<D extends DescMessage>(
+export async function messageJson<D extends DescMessage>(
   schema: D,
   message: MessageShape<D>,
 ): Promise<JsonValue> {
-  const { toJson } = await import("@bufbuild/protobuf");
-  return toJson(schema, message, { alwaysEmitImplicit: true }) as JsonValue;
+  const [{ createRegistry, toJson }, { file_google_rpc_error_details }] = await Promise.all([
+    import("@bufbuild/protobuf"),
+    import("../../gen/google/rpc/error_details_pb.js"),
+  ]);
+  // A job that failed carries a google.rpc.Status, whose details are of these types.
+  const registry = createRegistry(file_google_rpc_error_details);
+  return toJson(schema, message, { alwaysEmitImplicit: true, registry }) as JsonValue;
 }
 
 /** Writes, and waits when the other side is slower. */

@@ -22,8 +22,8 @@ import { type BadRow, type InputRow, place } from "./row-source.ts";
 /** How often a batch is sent again because the server was full. */
 const OVERLOAD_TRIES = 5;
 
-/** "rows[3].radius": the fourth row of the request. */
-const ROW_FIELD = /^(?:request\.)?rows\[(\d+)\]\.?(.*)$/;
+/** "rows[3].radius", "entities[3]": the fourth row of the request. */
+const ROW_FIELD = /^(?:request\.)?(?:rows|entities)\[(\d+)\]\.?(.*)$/;
 
 export type Ask = (rows: readonly InputRow[]) => Promise<PredictResponse>;
 
@@ -42,8 +42,8 @@ export function badRowsOf(error: DomainError, rows: readonly InputRow[]): readon
     if (row !== undefined) {
       const column = parts?.[2] ?? "";
       // The server may say the field again, by its own row number, which is not the input's.
-      const text = description.startsWith(`${field}: `)
-        ? description.slice(field.length + 2)
+      const text = description.startsWith(field)
+        ? description.slice(field.length).replace(/^:? /, "")
         : description;
       const fault = column === "" ? text : `${column}: ${text}`;
       faults.set(row, [...(faults.get(row) ?? []), fault]);

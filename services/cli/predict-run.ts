@@ -5,7 +5,16 @@ import { extname } from "node:path";
 import { DomainError } from "../common/errors/domain-error.ts";
 import { continueCommand } from "./continue-advice.ts";
 import { CommandError, ExitCode, exitCodeOf, Interrupted } from "./exit-codes.ts";
+import { shortFeatureName } from "./features-names.ts";
 import { formatDuration } from "./format.ts";
+import {
+  ENTITIES_MAX,
+  type InputKind,
+  openInput,
+  type PredictInputOptions,
+  payloadOf,
+  sortedOut,
+} from "./predict-input.ts";
 import { askPatiently, badRowsOf, blamesRows, survivors } from "./predict-refused.ts";
 import {
   checkCount,
@@ -25,17 +34,16 @@ import {
 import { bytesBar, formatCount } from "./progress.ts";
 import { openResult, type ResultFile } from "./result-file.ts";
 import { RowFeed } from "./row-feed.ts";
-import { type InputRow, openRows, place, type RowSourceOptions } from "./row-source.ts";
+import { type InputRow, place } from "./row-source.ts";
 import type { Session } from "./session.ts";
 import { shortName } from "./version-reference.ts";
 
-export interface PredictOptions extends RowSourceOptions {
+export interface PredictOptions extends PredictInputOptions {
   readonly format?: Format;
   readonly output?: string;
   readonly append?: boolean;
   readonly withInputs?: boolean;
   readonly outputs?: readonly string[];
-  readonly version?: number;
   readonly routingKey?: string;
   readonly batchRows: number;
   readonly inFlight: number;
@@ -53,6 +61,7 @@ interface Work {
   readonly session: Session;
   readonly options: PredictOptions;
   readonly template: RequestInit;
+  readonly kind: InputKind;
   readonly feed: RowFeed;
   readonly format: Format;
   readonly file: ResultFile;
@@ -65,7 +74,7 @@ export async function predict(
   [deployment]: readonly [string],
   options: PredictOptions,
 ): Promise<ExitCode> {
-  const source = await openRows(options, session.signal);
+  const { kind, source } = await openInput(session, deployment, options);
   const { skipRows, onError } = options;
   const feed = new RowFeed({ source, skipRows, onError, output: session.output });
   try {
@@ -87,7 +96,7 @@ export async function predict(
     });
     const writer = writerOf(format, file, { session, options });
     const template = templateOf(session, deployment, options);
-    const work: Work = { session, options, template, feed, format, file, writer };
+    const work: Work = { session, options, template, kind, feed, format, file, writer };
     await (small ? predictOnce(work, head) : predictAll(work, head));
     return feed.badRows > 0 ? ExitCode.partly : ExitCode.ok;
   } finally {
@@ -96,13 +105,24 @@ export async function predict(
 }
 
 async function predictOnce(work: Work, rows: readonly InputRow[]): Promise<void> {
-  const { session, template, feed, options } = work;
+  const { session, template, kind, feed, options } = work;
   const { output, signal } = session;
   const ask = (some: readonly InputRow[]) =>
-    session.inference.predict({ ...template, rows: some.map((row) => row.values) }, session.call);
+    session.inference.predict({ ...template, ...payloadOf(kind, some) }, session.call);
   const answers: Answered[] = [];
+  const take = ({ rows: asked, response }: Answered): void => {
+    checkCount(asked, response);
+    const { good, bad, error } = sortedOut(asked, response);
+    if (error !== undefined && options.onError === "stop") {
+      throw error;
+    }
+    for (const row of bad) {
+      feed.reportBad(row);
+    }
+    answers.push(...(good === undefined ? [] : [good]));
+  };
   try {
-    answers.push({ rows, response: await askPatiently(ask, rows, { output, signal }) });
+    take({ rows, response: await askPatiently(ask, rows, { output, signal }) });
   } catch (error) {
     if (!blamesRows(error)) {
       throw error;
@@ -114,11 +134,10 @@ async function predictOnce(work: Work, rows: readonly InputRow[]): Promise<void>
     }
     const onBad = feed.reportBad.bind(feed);
     for await (const answer of survivors(ask, rows, { refusal: error, onBad })) {
-      answers.push(answer);
+      take(answer);
     }
   }
   for (const answer of answers) {
-    checkCount(answer.rows, answer.response);
     await work.writer.write(answer);
   }
   await work.writer.end({ complete: feed.badRows === 0 });
@@ -144,9 +163,10 @@ async function predictAll(work: Work, head: readonly InputRow[]): Promise<void> 
       {
         session,
         template: work.template,
+        kind: work.kind,
         feed,
         head,
-        batchRows: options.batchRows,
+        batchRows: Math.min(options.batchRows, work.kind === "rows" ? Infinity : ENTITIES_MAX),
         inFlight: options.inFlight,
         onError: options.onError,
         onAnswer: async (answered) => {
@@ -301,7 +321,10 @@ function timingLine({ rows, response }: Answered): string {
     timing === undefined
       ? ""
       : `; queue ${formatDuration(timing.queue)}, compute ${formatDuration(timing.compute)}, ` +
-        `total ${formatDuration(timing.total)}, batch of ${timing.batchRows}`;
+        `total ${formatDuration(timing.total)}, batch of ${timing.batchRows}` +
+        (timing.features === undefined
+          ? ""
+          : `, features of ${shortFeatureName(response.featureService)} ${formatDuration(timing.features)}`);
   const count = rows.length === 1 ? "1 row" : `${rows.length} rows`;
   return `${shortName(response.modelVersion)}: ${count}${times}`;
 }

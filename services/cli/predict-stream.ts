@@ -11,6 +11,7 @@ import type {
   StreamPredictResponse,
 } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { type DomainError, ResourceExhausted, Unavailable } from "../common/errors/domain-error.ts";
+import { type InputKind, payloadOf, sortedOut } from "./predict-input.ts";
 import {
   type Ask,
   askPatiently,
@@ -30,6 +31,7 @@ export interface StreamOptions {
   readonly session: Session;
   /** Deployment, version, key, outputs: what every request has in common. */
   readonly template: RequestInit;
+  readonly kind: InputKind;
   readonly feed: RowFeed;
   /** Rows read already, to be sent first. */
   readonly head: readonly InputRow[];
@@ -138,8 +140,8 @@ export class PredictStream {
   }
 
   #requestOf(batch: Batch): RequestInit {
-    const rows = batch.rows.map((row) => row.values);
-    return { ...this.#options.template, id: batch.id, rows };
+    const { template, kind } = this.#options;
+    return { ...template, id: batch.id, ...payloadOf(kind, batch.rows) };
   }
 
   async #take(answer: StreamPredictResponse): Promise<void> {
@@ -186,15 +188,23 @@ export class PredictStream {
   }
 
   #askAlone(rows: readonly InputRow[]): Promise<PredictResponse> {
-    const { session, template } = this.#options;
-    const request = { ...template, rows: rows.map((row) => row.values) };
-    return session.inference.predict(request, session.call);
+    const { session, template, kind } = this.#options;
+    return session.inference.predict({ ...template, ...payloadOf(kind, rows) }, session.call);
   }
 
   async #deliver(rows: readonly InputRow[], response: PredictResponse): Promise<void> {
     checkCount(rows, response);
-    await this.#options.onAnswer({ rows, response });
-    this.answeredRows += rows.length;
+    const { good, bad, error } = sortedOut(rows, response);
+    if (error !== undefined && this.#options.onError === "stop") {
+      throw new RowsRefused(error, rows);
+    }
+    for (const row of bad) {
+      this.#options.feed.reportBad(row);
+    }
+    if (good !== undefined) {
+      await this.#options.onAnswer(good);
+      this.answeredRows += good.rows.length;
+    }
   }
 }
 

@@ -18,6 +18,9 @@ const DESCRIPTION = [
   "CSV: the first line names the columns; cells that look like numbers are numbers, true and false " +
     "are booleans, an empty cell is null. NDJSON: one object a line. JSON: an array of objects, or " +
     '{"rows": [...]}.',
+  "A version with a feature service takes entities in place of rows: its keys and request data, for " +
+    "which the server reads the features. A key that comes again begins the next row. A row whose " +
+    "feature has neither a value nor a default is refused and named.",
   "Up to 256 rows are one call. More are streamed: memory stays bounded, answers come in input order. " +
     "When the stream breaks, nothing is sent again by itself: you are told how many rows were " +
     "answered and written, and the command line that goes on from there.",
@@ -32,6 +35,12 @@ export function predictCommand(program: Command, runtime: Runtime): void {
     .argument("<deployment>", "id of the deployment")
     .option("--row <json>", 'a row, {"column": value}; repeatable', repeatable)
     .option("--file <path>", "rows from a .csv, .tsv, .ndjson, .jsonl or .json file; - is stdin")
+    .option(
+      "--entity <key=value>",
+      "in place of a row, keys of the version's feature service; repeatable",
+      repeatable,
+    )
+    .option("--entities <path>", "entities from a file, as --file has rows; - is stdin")
     .addOption(
       new Option("--input-format <form>", "form of the file, where its name does not say").choices([
         ...INPUT_FORMATS,
@@ -65,6 +74,7 @@ export function predictCommand(program: Command, runtime: Runtime): void {
     );
   examples(predict, [
     ["One row", `plinth predict churn --row '{"age": 41, "plan": 2}'`],
+    ["By entity key", "plinth predict delay --entity origin=ATL --entity destination=SFO"],
     [
       "A file, to a file",
       "plinth predict churn --file customers.csv --output scores.csv --with-inputs",

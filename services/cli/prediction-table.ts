@@ -5,6 +5,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { Prediction } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { formatNumber } from "./format.ts";
 import type { Output } from "./output.ts";
+import { type FeatureOfRow, featuresOfRow } from "./prediction-features.ts";
 import type { Answered, PredictionWriter } from "./prediction-writer.ts";
 import type { ResultFile } from "./result-file.ts";
 import { abridge, type Column, columnWidths, printable, tableLine } from "./table.ts";
@@ -14,7 +15,12 @@ const SCORES_MAX = 3;
 const CELL_MAX = 40;
 
 interface TableColumn extends Column {
-  readonly cell: (row: Answered["rows"][number], prediction: Prediction) => string;
+  readonly cell: (
+    row: Answered["rows"][number],
+    prediction: Prediction,
+    /** What became of the row's features. */
+    features: readonly FeatureOfRow[],
+  ) => string;
 }
 
 /** Writes aligned lines; a heading comes first. */
@@ -26,7 +32,9 @@ export function tableWriter(file: ResultFile, output: Output): PredictionWriter 
       const lines: string[] = [];
       const known = columns ?? tableColumns({ rows, response });
       const cells = rows.map((row, index) =>
-        known.map((column) => printable(column.cell(row, response.predictions[index]!))),
+        known.map((column) =>
+          printable(column.cell(row, response.predictions[index]!, featuresOfRow(response, index))),
+        ),
       );
       if (columns === undefined) {
         columns = known;
@@ -68,12 +76,23 @@ function tableColumns({ rows, response }: Answered): readonly TableColumn[] {
   if (Object.keys(prediction.scores).length > 0) {
     columns.push({ title: "SCORES", cell: (_row, p) => scoresText(p.scores) });
   }
+  if (response.featureService !== "") {
+    columns.push({ title: "FEATURES", cell: (_row, _p, features) => featuresText(features) });
+  }
   for (const name of Object.keys(prediction.outputs ?? {})) {
     const title = `-> ${abridge(printable(name), CELL_MAX)}`;
     const align = Number.isNaN(Number(valueText(prediction.outputs?.[name]))) ? "left" : "right";
     columns.push({ title, align, cell: (_row, p) => valueText(p.outputs?.[name]) });
   }
   return columns;
+}
+
+/** Those that were not PRESENT; the model got their defaults. */
+function featuresText(features: readonly FeatureOfRow[]): string {
+  const missing = features.filter(({ status }) => status !== "PRESENT");
+  return missing.length === 0
+    ? "all"
+    : missing.map(({ feature, status }) => `${feature} ${status}`).join(", ");
 }
 
 /** The best scores, best first. */

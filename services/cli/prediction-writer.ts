@@ -7,6 +7,7 @@ import type {
   Timing,
 } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { exactMs } from "./format.ts";
+import { featuresOfRow } from "./prediction-features.ts";
 import type { ResultFile } from "./result-file.ts";
 import type { InputRow } from "./row-source.ts";
 
@@ -81,7 +82,7 @@ export function csvWriter(file: ResultFile, options: WriterOptions): PredictionW
       }
       for (const [index, row] of rows.entries()) {
         const prediction = response.predictions[index]!;
-        text += csvRecord(columns.map((column) => column.value(row, prediction, response)));
+        text += csvRecord(columns.map((column) => column.value(row, prediction, response, index)));
       }
       await file.write(text);
     },
@@ -101,7 +102,12 @@ function timingJson(timing: Timing): string {
 
 interface CsvColumn {
   readonly title: string;
-  readonly value: (row: InputRow, prediction: Prediction, response: PredictResponse) => string;
+  readonly value: (
+    row: InputRow,
+    prediction: Prediction,
+    response: PredictResponse,
+    index: number,
+  ) => string;
 }
 
 function csvColumns(first: Answered, options: WriterOptions): readonly CsvColumn[] {
@@ -128,6 +134,17 @@ function csvColumns(first: Answered, options: WriterOptions): readonly CsvColumn
     } else {
       columns.push({ title: name, value: (_row, p) => cellText(p.outputs?.[name]) });
     }
+  }
+  if (first.response.featureService !== "") {
+    const value = (index: number, response: PredictResponse): string =>
+      featuresOfRow(response, index)
+        .filter(({ status }) => status !== "PRESENT")
+        .map(({ feature, status }) => `${feature}=${status}`)
+        .join(" ");
+    columns.push({
+      title: "features_missing",
+      value: (_row, _p, response, i) => value(i, response),
+    });
   }
   columns.push({ title: "model_version", value: (_row, _p, response) => response.modelVersion });
   return columns;
@@ -164,9 +181,15 @@ function entries({ rows, response }: Answered, options: WriterOptions): readonly
       ...(label === "" ? {} : { label }),
       ...(Object.keys(scores).length === 0 ? {} : { scores: jsonNumbers(scores) }),
       outputs: outputs ?? {},
+      ...(response.featureService === "" ? {} : { features: statusesJson(response, index) }),
       modelVersion: response.modelVersion,
     };
   });
+}
+
+function statusesJson(response: PredictResponse, index: number): JsonObject {
+  const features = featuresOfRow(response, index);
+  return Object.fromEntries(features.map(({ feature, status }) => [feature, status]));
 }
 
 /** NaN and the infinities as protobuf's JSON has them. */

@@ -6,13 +6,14 @@ import { PLINTH_VERSION } from "../common/version.ts";
 import { durationMs, type GlobalOptions, type Runtime } from "./command.ts";
 import { deploymentCommands } from "./deployments.ts";
 import { ExitCode, exitCodeHelp } from "./exit-codes.ts";
+import { featureCommands } from "./features.ts";
 import { keyCommands } from "./keys.ts";
 import { modelCommands } from "./models.ts";
 import { predictCommand } from "./predict.ts";
 import { statusCommand } from "./status.ts";
 import { serverCommands } from "./up.ts";
 
-const SUMMARY = `Register, deploy and call machine-learning models.
+const SUMMARY = `Register, deploy and call machine-learning models, and serve their features.
 
 A first tour:
   $ plinth up
@@ -73,14 +74,20 @@ export function buildProgram(runtime: Runtime): Command {
   serverCommands(program, runtime);
   modelCommands(program, runtime);
   deploymentCommands(program, runtime);
+  featureCommands(program, runtime);
   predictCommand(program, runtime);
   keyCommands(program, runtime);
   statusCommand(program, runtime);
   return program.addHelpText("after", `\n${exitCodesText()}`);
 }
 
-function term(argument: { readonly required: boolean; name(): string }): string {
-  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
+function term(argument: {
+  readonly required: boolean;
+  readonly variadic: boolean;
+  name(): string;
+}): string {
+  const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 function exitCodesText(): string {

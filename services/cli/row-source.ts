@@ -44,6 +44,8 @@ export interface RowSourceOptions {
   readonly file?: string;
   readonly inputFormat?: InputFormat;
   readonly textColumns?: readonly string[];
+  /** CSV cells are text, empty ones null: the reader knows the types. */
+  readonly allText?: boolean;
 }
 
 export type InputFormat = "csv" | "tsv" | "ndjson" | "json";
@@ -103,12 +105,12 @@ function read(
   format: InputFormat,
   options: RowSourceOptions,
 ): AsyncIterable<SourceRow> {
-  const textColumns = options.textColumns ?? [];
+  const { textColumns = [], allText = false } = options;
   switch (format) {
     case "csv":
-      return csvRows(bytes, { delimiter: ",", textColumns });
+      return csvRows(bytes, { delimiter: ",", textColumns, allText });
     case "tsv":
-      return csvRows(bytes, { delimiter: "\t", textColumns });
+      return csvRows(bytes, { delimiter: "\t", textColumns, allText });
     case "ndjson":
       return ndjsonRows(bytes);
     case "json":
@@ -179,6 +181,11 @@ function rowsOfCommandLine(texts: readonly string[]): RowSource {
     }
     return { values: value as JsonObject, ordinal: index + 1 };
   });
+  return givenRows(rows);
+}
+
+/** Rows that are there already. */
+export function givenRows(rows: readonly InputRow[]): RowSource {
   return {
     rows: (async function* () {
       yield* rows;

@@ -3,6 +3,9 @@
 
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { GRPCInferenceService } from "../../gen/inference/grpc_service_pb.js";
+import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_registry_service_pb.js";
+import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
+import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
@@ -39,6 +42,9 @@ export class Session implements Disposable {
   readonly keys: Client<typeof ApiKeyService>;
   readonly inference: Client<typeof InferenceService>;
   readonly protocol: Client<typeof GRPCInferenceService>;
+  readonly features: Client<typeof FeatureRegistryService>;
+  readonly featureStore: Client<typeof FeatureStoreService>;
+  readonly jobs: Client<typeof JobService>;
   readonly health: Client<typeof Health>;
   readonly #channel: Channel;
 
@@ -62,6 +68,9 @@ export class Session implements Disposable {
     this.keys = createClient(ApiKeyService, this.#channel);
     this.inference = createClient(InferenceService, this.#channel);
     this.protocol = createClient(GRPCInferenceService, this.#channel);
+    this.features = createClient(FeatureRegistryService, this.#channel);
+    this.featureStore = createClient(FeatureStoreService, this.#channel);
+    this.jobs = createClient(JobService, this.#channel);
     this.health = createClient(Health, this.#channel);
   }
 

@@ -4,12 +4,13 @@
 
 import type { Command } from "commander";
 import type { ServeOptions, UpOptions } from "../mesh/run.ts";
+import type { Definitions } from "../mesh/seed-features.ts";
 import { examples, type GlobalOptions, type Runtime, wholeNumber } from "./command.ts";
 import type { ExitCode } from "./exit-codes.ts";
 
-type ServiceName = "registry" | "inference" | "gateway";
+type ServiceName = "registry" | "features" | "inference" | "gateway";
 
-const SERVICES: readonly ServiceName[] = ["registry", "inference", "gateway"];
+const SERVICES: readonly ServiceName[] = ["registry", "features", "inference", "gateway"];
 
 const PORT_MAX = 65_535;
 
@@ -25,7 +26,7 @@ function upCommand(program: Command, runtime: Runtime): void {
     .command("up")
     .summary("start the whole mesh in this process")
     .description(
-      "Start registry, inference and gateway in this process; Ctrl-C stops them cleanly. " +
+      "Start registry, features, inference and gateway in this process; Ctrl-C stops them cleanly. " +
         "Further settings come from PLINTH_ variables; options win over them.",
     )
     .option("--store <uri>", "sqlite (default), sqlite:<file> or mongodb://host/database")
@@ -33,7 +34,7 @@ function upCommand(program: Command, runtime: Runtime): void {
     .option("--host <address>", "address to listen on (default 127.0.0.1; others need an API key)")
     .option("--grpc-port <port>", "gRPC (default 50051; 0 picks a free one)", port)
     .option("--web-port <port>", "Connect, REST, /metrics (default 8080; 0 picks a free one)", port)
-    .option("--no-examples", "do not register the example models in an empty data folder");
+    .option("--no-examples", "do not register the examples in an empty data folder");
   examples(up, [
     ["Everything on this machine", "plinth up"],
     ["On MongoDB", "plinth up --store mongodb://127.0.0.1:27017/plinth"],
@@ -43,9 +44,10 @@ function upCommand(program: Command, runtime: Runtime): void {
     ],
     ["then listen everywhere", "plinth up --host 0.0.0.0"],
   ]);
-  up.action(async (flags: Omit<UpOptions, keyof Shared>) => {
+  up.action(async (flags: Omit<UpOptions, keyof Shared | "readDefinitions">) => {
     const { runUp } = await import("../mesh/run.ts");
-    runtime.exitCode = (await runUp({ ...flags, ...shared(up) })) as ExitCode;
+    const options = { ...flags, ...shared(up), readDefinitions: definitionsOf };
+    runtime.exitCode = (await runUp(options)) as ExitCode;
   });
 }
 
@@ -60,7 +62,8 @@ function serveCommand(program: Command, runtime: Runtime): void {
     .option("--listen <host:port>", "address to listen on")
     .option("--store <uri>", "sqlite, sqlite:<file> or mongodb://host/database")
     .option("--data-dir <folder>", "embedded store and model files")
-    .option("--registry <host:port>", "inference, gateway: where the registry is")
+    .option("--registry <host:port>", "features, inference, gateway: where the registry is")
+    .option("--features <host:port>", "inference, gateway: where the features service is")
     .option("--inference <host:port>", "gateway: where the inference servers are");
   serve.addArgument(serve.createArgument("<service>", "which one").choices([...SERVICES]));
   examples(serve, [
@@ -82,6 +85,12 @@ function serveCommand(program: Command, runtime: Runtime): void {
     const { runServe } = await import("../mesh/run.ts");
     runtime.exitCode = (await runServe(service, { ...flags, ...shared(serve) })) as ExitCode;
   });
+}
+
+/** The parser is imported when there is something to read. */
+async function definitionsOf(path: string): Promise<Definitions> {
+  const { readDefinitions } = await import("./features-lists.ts");
+  return readDefinitions(path);
 }
 
 interface Shared {

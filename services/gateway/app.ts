@@ -27,7 +27,7 @@ export interface Gateway extends AsyncDisposable {
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { config } = options;
   for (const channel of Object.values(options.channels)) {
-    assert(channel.token === undefined, "the gateway's channels must hold no rights");
+    assert(channel?.token === undefined, "the gateway's channels must hold no rights");
   }
   assertListenAllowed({ host: config.listen.host, anyKey: options.anyKey ?? false });
   const handler = new RequestHandler(options);

@@ -20,6 +20,9 @@ import {
 import { type Context, ROOT_CONTEXT } from "@opentelemetry/api";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.js";
 import { GRPCInferenceService } from "../../gen/inference/grpc_service_pb.js";
+import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_registry_service_pb.js";
+import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
+import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
@@ -36,12 +39,15 @@ import type { WebRequest, WebResponse } from "./web-port.ts";
 export interface Channels {
   readonly registry: Channel;
   readonly inference: Channel;
+  /** Absent: a mesh without feature store; its methods are not found. */
+  readonly features?: Channel;
 }
 
 /** The services that the web port offers, by where they are. */
 const OFFERED: Readonly<Record<keyof Channels, readonly DescService[]>> = {
   inference: [GRPCInferenceService, InferenceService],
   registry: [WorkspaceService, ModelService, DeploymentService, ApiKeyService],
+  features: [FeatureRegistryService, FeatureStoreService, JobService],
 };
 
 /** All of them. */
@@ -82,9 +88,13 @@ export function connectRoutes(options: ConnectRoutesOptions): ReadonlyMap<string
     readMaxBytes: options.bodyBytesMax,
     jsonOptions: { registry },
   });
-  for (const place of ["inference", "registry"] as const) {
+  for (const place of ["inference", "registry", "features"] as const) {
+    const channel = options.channels[place];
+    if (channel === undefined) {
+      continue;
+    }
     for (const service of OFFERED[place]) {
-      const client = createClient(service, options.channels[place]) as Record<string, unknown>;
+      const client = createClient(service, channel) as Record<string, unknown>;
       for (const method of service.methods) {
         addRoute(router, method, client[method.localName], options);
       }

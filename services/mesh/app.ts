@@ -3,7 +3,9 @@
 
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { openBlobStore } from "../common/blobs/open.ts";
 import { InvalidArgument } from "../common/errors/domain-error.ts";
 import type { ServiceModule } from "../common/lifecycle.ts";
 import { openPlatform, type Platform, type ServedModules } from "../common/platform.ts";
@@ -12,6 +14,7 @@ import { createLogger, type Logger } from "../common/telemetry/log.ts";
 import { createServerObserver } from "../common/telemetry/rpc-observer.ts";
 import { startTelemetry } from "../common/telemetry/start.ts";
 import { PLINTH_VERSION } from "../common/version.ts";
+import { createFeatures } from "../features/app.ts";
 import { type Gateway, startGateway } from "../gateway/app.ts";
 import { createInference } from "../inference/app.ts";
 import { createRegistry } from "../registry/app.ts";
@@ -19,7 +22,7 @@ import type { MeshConfig } from "./config.ts";
 import { UpstreamHealth } from "./upstream-health.ts";
 
 /** The services a mesh can run. */
-export const SERVICES = ["registry", "inference", "gateway"] as const;
+export const SERVICES = ["registry", "features", "inference", "gateway"] as const;
 
 export type ServiceName = (typeof SERVICES)[number];
 
@@ -76,12 +79,19 @@ export async function startMesh(
   if (services.includes("gateway")) {
     const registry = stack.use(new Channel({ address: addresses.of("registry") }));
     const inference = stack.use(new Channel({ address: addresses.of("inference") }));
-    const upstream =
-      served === undefined ? stack.use(new UpstreamHealth({ registry, inference })) : undefined;
+    const featuresAddress = addresses.find("features");
+    const channels = {
+      registry,
+      inference,
+      ...(featuresAddress === undefined
+        ? {}
+        : { features: stack.use(new Channel({ address: featuresAddress })) }),
+    };
+    const upstream = served === undefined ? stack.use(new UpstreamHealth(channels)) : undefined;
     gateway = stack.use(
       await startGateway({
         config: config.gateway,
-        channels: { registry, inference },
+        channels,
         metricsText: () => telemetry.metricsText(),
         ready: () => served?.state() ?? upstream?.state() ?? false,
         anyKey: await platform.keys.any(),
@@ -121,12 +131,8 @@ class Addresses {
   }
 
   /** @throws InvalidArgument at once when the service is elsewhere and its address is not set. */
-  of(service: "registry" | "inference"): () => string {
-    if (this.#own.includes(service)) {
-      return () => this.#ownAddress ?? "";
-    }
-    const address =
-      service === "registry" ? this.#config.registryAddress : this.#config.inferenceAddress;
+  of(service: ServiceName): () => string {
+    const address = this.find(service);
     if (address === undefined) {
       const setting = `PLINTH_${service.toUpperCase()}_ADDRESS`;
       throw new InvalidArgument(
@@ -134,7 +140,22 @@ class Addresses {
         { reason: ErrorReason.INVALID_FIELD },
       );
     }
-    return () => address;
+    return address;
+  }
+
+  /** Undefined when the service is elsewhere and its address is not set. */
+  find(service: ServiceName): (() => string) | undefined {
+    if (this.#own.includes(service)) {
+      return () => this.#ownAddress ?? "";
+    }
+    const { registryAddress, featuresAddress, inferenceAddress } = this.#config;
+    const address = {
+      registry: registryAddress,
+      features: featuresAddress,
+      inference: inferenceAddress,
+      gateway: undefined,
+    }[service];
+    return address === undefined ? undefined : () => address;
   }
 }
 
@@ -144,44 +165,72 @@ function serverIdOf({ platform }: MeshConfig): string {
   return port === 0 ? randomUUID() : `${hostname()}/${host}:${port}`;
 }
 
-async function createModules(options: {
+interface ModuleDeps {
   readonly config: MeshConfig;
   readonly services: readonly ServiceName[];
   readonly platform: Platform;
   readonly addresses: Addresses;
   readonly log: Logger;
   readonly stack: AsyncDisposableStack;
-}): Promise<ServiceModule[]> {
-  const { config, services, platform, addresses, log, stack } = options;
+}
+
+async function createModules(deps: ModuleDeps): Promise<ServiceModule[]> {
+  const { config, services, platform, log } = deps;
   const { documents, blobs, clock, keys } = platform;
   const modules: ServiceModule[] = [];
   if (services.includes("registry")) {
-    const deps = { config: config.registry, documents, blobs, clock, keys, log };
-    modules.push(await createRegistry(deps));
+    const parts = { config: config.registry, documents, blobs, clock, keys, log };
+    modules.push(await createRegistry(parts));
+  }
+  if (services.includes("features")) {
+    modules.push(await featuresModule(deps));
   }
   if (services.includes("inference")) {
-    if (!services.includes("registry") && config.platform.meshSecret === undefined) {
-      throw new InvalidArgument(
-        "PLINTH_MESH_SECRET is not set: the registry would not let this server in. Set it to the " +
-          "same secret (16 to 256 characters) in every process of the mesh.",
-        { reason: ErrorReason.INVALID_FIELD },
-      );
-    }
-    const registry = stack.use(
-      new Channel({ address: addresses.of("registry"), token: platform.serviceToken }),
-    );
-    const version = PLINTH_VERSION;
-    modules.push(
-      createInference({
-        serverId: serverIdOf(config),
-        config: config.inference,
-        registry,
-        blobs,
-        clock,
-        log,
-        version,
-      }),
-    );
+    modules.push(inferenceModule(deps));
   }
   return modules;
+}
+
+async function featuresModule(deps: ModuleDeps): Promise<ServiceModule> {
+  const { config, platform, log, stack } = deps;
+  const { documents, clock } = platform;
+  const folder = join(config.platform.dataDir, "features");
+  const blobs = stack.use(await openBlobStore(config.features.blobs ?? `file:${folder}`));
+  const registry = serviceChannel(deps, "registry");
+  const scratchDir = join(config.platform.dataDir, "scratch");
+  const parts = { config: config.features, documents, blobs, clock, log, scratchDir };
+  return createFeatures({ ...parts, registry });
+}
+
+function inferenceModule(deps: ModuleDeps): ServiceModule {
+  const { config, services, platform, addresses, log, stack } = deps;
+  if (!services.includes("registry") && config.platform.meshSecret === undefined) {
+    throw new InvalidArgument(
+      "PLINTH_MESH_SECRET is not set: the registry would not let this server in. Set it to the " +
+        "same secret (16 to 256 characters) in every process of the mesh.",
+      { reason: ErrorReason.INVALID_FIELD },
+    );
+  }
+  const address = addresses.of("registry");
+  return createInference({
+    serverId: serverIdOf(config),
+    config: config.inference,
+    registry: stack.use(new Channel({ address, token: platform.serviceToken })),
+    features: serviceChannel(deps, "features"),
+    blobs: platform.blobs,
+    clock: platform.clock,
+    log,
+    version: PLINTH_VERSION,
+  });
+}
+
+/** To another service with the rights of one; undefined where none is known. */
+function serviceChannel(
+  { addresses, platform, stack }: ModuleDeps,
+  service: ServiceName,
+): Channel | undefined {
+  const address = addresses.find(service);
+  return address === undefined
+    ? undefined
+    : stack.use(new Channel({ address, token: platform.serviceToken }));
 }

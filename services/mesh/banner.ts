@@ -5,6 +5,10 @@ import type { Mesh } from "./app.ts";
 /** A flight of the example; small enough for a command line. */
 const ROW = '{"hour":12,"day_of_week":2,"distance":2079,"origin":"DTW","destination":"SFO"}';
 
+/** The same question to the model that reads what else it needs from the feature store. */
+const ENTITY =
+  "--entity origin=ATL --entity destination=JFK --entity departure=2001-06-30T18:00:00Z";
+
 export interface BannerFacts {
   /** Whether calls without a key pass. */
   readonly open: boolean;
@@ -53,6 +57,10 @@ function exampleLines(
     "",
     `  curl -s${key} -H 'content-type: application/json' -d '${request}' \\`,
     `    http://${webAddress}/plinth.inference.v1.InferenceService/Predict`,
+    "",
+    "  By entity key, with features from the store:",
+    "",
+    `  npx plinth predict flights-live ${ENTITY}${address}${trust}`,
     "",
   ];
 }

@@ -5,6 +5,7 @@ import { platformSettings } from "../common/platform.ts";
 import { text } from "../common/setting.ts";
 import { logSettings } from "../common/telemetry/log.ts";
 import { telemetrySettings } from "../common/telemetry/settings.ts";
+import { featuresSettings } from "../features/config.ts";
 import { gatewaySettings } from "../gateway/config.ts";
 import { inferenceSettings } from "../inference/config.ts";
 import { registrySettings } from "../registry/config.ts";
@@ -12,6 +13,7 @@ import { registrySettings } from "../registry/config.ts";
 export const meshSettings = {
   platform: platformSettings,
   registry: registrySettings,
+  features: featuresSettings,
   inference: inferenceSettings,
   gateway: gatewaySettings,
   telemetry: telemetrySettings,
@@ -19,6 +21,12 @@ export const meshSettings = {
   registryAddress: text({
     env: "PLINTH_REGISTRY_ADDRESS",
     about: "gRPC address of the registry, where it is not part of this process.",
+  }),
+  featuresAddress: text({
+    env: "PLINTH_FEATURES_ADDRESS",
+    about:
+      "gRPC address of the features service, where it is not part of this process. Not needed " +
+      "where no model takes entity keys.",
   }),
   inferenceAddress: text({
     env: "PLINTH_INFERENCE_ADDRESS",

@@ -13,6 +13,7 @@ import { type Mesh, SERVICES, type ServiceName, startMesh } from "./app.ts";
 import { upBanner } from "./banner.ts";
 import { type MeshConfig, parseMeshConfig } from "./config.ts";
 import { seedExamples, wantsExamples } from "./seed-examples.ts";
+import type { ReadDefinitions } from "./seed-features.ts";
 
 /**
  * What the command line may lay over the environment; absent: as the environment or the default
@@ -25,8 +26,10 @@ export interface UpOptions {
   readonly host?: string;
   readonly grpcPort?: number;
   readonly webPort?: number;
-  /** Whether an empty data folder gets the example models. */
+  /** Whether an empty data folder gets the examples. */
   readonly examples: boolean;
+  /** Reads the examples' definitions of features. */
+  readonly readDefinitions: ReadDefinitions;
   /** One JSON object instead of the banner. */
   readonly json: boolean;
   readonly quiet: boolean;
@@ -38,6 +41,7 @@ export interface ServeOptions {
   readonly store?: string;
   readonly dataDir?: string;
   readonly registry?: string;
+  readonly features?: string;
   readonly inference?: string;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -89,13 +93,14 @@ function upSettings(options: UpOptions): Env {
 }
 
 function serveSettings(service: ServiceName, options: ServeOptions): Env {
-  const { listen, store, dataDir, registry, inference } = options;
+  const { listen, store, dataDir, registry, features, inference } = options;
   const listener = service === "gateway" ? "PLINTH_GATEWAY_LISTEN" : "PLINTH_GRPC_LISTEN";
   return {
     [listener]: listen,
     PLINTH_STORE: store,
     PLINTH_DATA_DIR: dataDir,
     PLINTH_REGISTRY_ADDRESS: registry,
+    PLINTH_FEATURES_ADDRESS: features,
     PLINTH_INFERENCE_ADDRESS: inference,
   };
 }
@@ -133,6 +138,7 @@ async function bringUp(
       channel,
       dataDir: config.platform.dataDir,
       examplesDir: EXAMPLES_DIR,
+      readDefinitions: options.readDefinitions,
       onStep: (text) => note(options, `examples: ${text}`),
     });
   }

@@ -1,4 +1,4 @@
-// Fills an empty mesh with the example models: pushes, approves and deploys what the example.json
+// Fills an empty mesh with the examples: features, models and deployments that the example.json
 // files name, through the same RPCs that anyone uses. Each step is safe to repeat, so a start that
 // was cut short goes on where it was.
 
@@ -20,6 +20,15 @@ import { AlreadyExists, Internal } from "../common/errors/domain-error.ts";
 import { type Channel, createClient } from "../common/rpc/client.ts";
 import type { Client } from "../common/rpc/context.ts";
 import { uploadArtifact } from "../common/upload-artifact.ts";
+import {
+  applyDefinitions,
+  type ExampleFeatures,
+  type FeatureClients,
+  featureClients,
+  ingestFiles,
+  newestFeatureService,
+  type ReadDefinitions,
+} from "./seed-features.ts";
 
 interface ExampleModel {
   readonly model: string;
@@ -28,9 +37,13 @@ interface ExampleModel {
   readonly metrics: Readonly<Record<string, number>>;
   readonly parameters: Readonly<Record<string, string>>;
   readonly tags: Readonly<Record<string, string>>;
+  /** The feature service that it reads; pinned to its newest version. Absent: it reads none. */
+  readonly featureService?: string;
 }
 
 interface Example {
+  readonly folder: string;
+  readonly features?: ExampleFeatures;
   readonly models: readonly ExampleModel[];
   readonly deployments: readonly { readonly deployment: string; readonly model: string }[];
 }
@@ -38,6 +51,7 @@ interface Example {
 interface Clients {
   readonly models: Client<typeof ModelService>;
   readonly deployments: Client<typeof DeploymentService>;
+  readonly features: FeatureClients;
 }
 
 const PARENT = `workspaces/${DEFAULT_WORKSPACE}`;
@@ -66,32 +80,61 @@ export interface SeedOptions {
   /** The folder with one folder per example. */
   readonly examplesDir: string;
   readonly onStep: (text: string) => void;
+  readonly readDefinitions: ReadDefinitions;
 }
 
-/** Registers and deploys every example; resolves when all are served. */
+/**
+ * Defines, registers and deploys every example; resolves when all are served and the features are
+ * there to be read.
+ */
 export async function seedExamples(options: SeedOptions): Promise<void> {
-  const { channel, dataDir, examplesDir, onStep } = options;
+  const { channel, dataDir, examplesDir } = options;
   const marker = join(dataDir, MARKER);
-  await writeFile(marker, "The example models are being registered; the next start goes on.\n");
+  await writeFile(marker, "The examples are being registered; the next start goes on.\n");
   const clients: Clients = {
     models: createClient(ModelService, channel),
     deployments: createClient(DeploymentService, channel),
+    features: featureClients(channel),
   };
+  const examples = await Promise.all((await exampleFolders(examplesDir)).map(readExample));
+  for (const { folder, features } of examples) {
+    if (features !== undefined) {
+      const definitions = await options.readDefinitions(join(folder, features.definitions));
+      await applyDefinitions(clients.features, definitions);
+    }
+  }
+  // The rows come in while the models are tried out: neither needs the other.
+  await Promise.all([
+    ingestExamples(clients, examples),
+    registerExamples(clients, examples, options.onStep),
+  ]);
+  await rm(marker, { force: true });
+}
+
+async function ingestExamples(clients: Clients, examples: readonly Example[]): Promise<void> {
+  for (const { folder, features } of examples) {
+    await ingestFiles(clients.features, folder, features?.ingest ?? []);
+  }
+}
+
+async function registerExamples(
+  clients: Clients,
+  examples: readonly Example[],
+  onStep: SeedOptions["onStep"],
+): Promise<void> {
   const names: string[] = [];
-  for (const folder of await exampleFolders(examplesDir)) {
-    const example = await readExample(folder);
-    for (const model of example.models) {
+  for (const { folder, models, deployments } of examples) {
+    for (const model of models) {
       onStep(`registering ${model.model}`);
       await registerModel(clients, folder, model);
     }
-    for (const { deployment, model } of example.deployments) {
+    for (const { deployment, model } of deployments) {
       onStep(`deploying ${deployment}`);
       names.push(await deploy(clients, deployment, model));
     }
   }
   onStep("waiting for the deployments");
   await untilServed(clients, names);
-  await rm(marker, { force: true });
 }
 
 async function exampleFolders(examplesDir: string): Promise<string[]> {
@@ -104,7 +147,8 @@ async function exampleFolders(examplesDir: string): Promise<string[]> {
 }
 
 async function readExample(folder: string): Promise<Example> {
-  return JSON.parse(await readFile(join(folder, "example.json"), "utf8")) as Example;
+  const written = JSON.parse(await readFile(join(folder, "example.json"), "utf8"));
+  return { ...(written as Omit<Example, "folder">), folder };
 }
 
 async function registerModel(clients: Clients, folder: string, example: ExampleModel) {
@@ -133,11 +177,22 @@ async function registerModel(clients: Clients, folder: string, example: ExampleM
       metrics: example.metrics,
       parameters: example.parameters,
       artifact: { fileName: example.file },
+      ...(await featureServiceOf(clients, example)),
     },
   });
   const version = await untilValidated(clients, created);
   await models.approveModelVersion({ name: version.name, comment: "example" });
   await models.setModelAlias({ name, alias: "champion", version: version.version });
+}
+
+async function featureServiceOf(
+  clients: Clients,
+  { featureService: service }: ExampleModel,
+): Promise<{ readonly featureService?: string }> {
+  if (service === undefined) {
+    return {};
+  }
+  return { featureService: await newestFeatureService(clients.features, service) };
 }
 
 async function untilValidated(clients: Clients, created: ModelVersion): Promise<ModelVersion> {

@@ -2,7 +2,9 @@
 // everything the first one had.
 
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, symlinkSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
@@ -35,6 +37,16 @@ function command(banner: string, word: string): string {
   return lines.slice(first, last + 1).join("\n");
 }
 
+/** A port that nothing listens on now. */
+async function freePort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return String(port);
+}
+
 describe("plinth up", () => {
   it("says what to do when a port is taken", async () => {
     const running = await useChildMesh({ dataDir: useFolder(), examples: false });
@@ -53,7 +65,7 @@ describe("plinth up", () => {
     const dataDir = join(useFolder(), "data");
     const args = ["up", "--data-dir", dataDir, "--grpc-port", "0", "--web-port", "0"];
     const first = spawnPlinth(args);
-    await expect.poll(first.stdout, { timeout: 30_000 }).toContain("Predict\n");
+    await expect.poll(first.stdout, { timeout: 30_000 }).toContain("flights-live --entity");
     const banner = first.stdout();
     expect(banner).toMatch(/gRPC {2}127\.0\.0\.1:\d+/);
     expect(banner).toMatch(/web {3}http:\/\/127\.0\.0\.1:\d+/);
@@ -64,8 +76,10 @@ describe("plinth up", () => {
       modelVersion: expect.stringMatching(/^workspaces\/default\/models\//),
       predictions: [{ outputs: expect.anything() }],
     });
-    const plinth = command(banner, "npx plinth").replace("npx plinth", "node bin/plinth.mjs");
-    expect(await pasted(plinth)).toMatch(/\d/);
+    for (const words of ["npx plinth predict flights ", "npx plinth predict flights-live "]) {
+      const plinth = command(banner, words).replace("npx plinth", "node bin/plinth.mjs");
+      expect(await pasted(plinth)).toContain("delay_minutes");
+    }
     expect(command(banner, "grpcurl")).toContain("plinth.inference.v1.InferenceService/Predict");
 
     const web = /http:\/\/127\.0\.0\.1:\d+/.exec(banner)?.[0];
@@ -80,13 +94,44 @@ describe("plinth up", () => {
     const { deployments } = await clientsOn(second.channel).deployments.listDeployments({
       parent: DEFAULT,
     });
-    expect(deployments.length).toBeGreaterThanOrEqual(5);
+    expect(deployments.length).toBeGreaterThanOrEqual(6);
     // "Ready" is not said before everything is served.
     const { ready: served } = await clientsOn(second.channel).inference.modelReady({
       name: "flights",
     });
     expect(served).toBe(true);
     expect(await second.stop()).toBe(0);
+  }, 60_000);
+
+  it("goes on with the examples where it was killed", async () => {
+    const dataDir = join(useFolder(), "data");
+    // By its port the registry knows that the server which was killed is the one that came back.
+    const port = ["--grpc-port", await freePort()];
+    for (const step of ["registering breast-cancer-forest", "registering flights-live"]) {
+      const cut = spawnPlinth(["up", "--data-dir", dataDir, ...port, "--web-port", "0"]);
+      await expect.poll(cut.stderr, { timeout: 30_000, interval: 5 }).toContain(step);
+      cut.child.kill("SIGKILL");
+      await expect.poll(() => cut.child.signalCode, { timeout: 15_000 }).toBe("SIGKILL");
+    }
+    const mesh = await useChildMesh({ dataDir, args: port, examples: true });
+    const clients = clientsOn(mesh.channel);
+    const views = await Promise.all(
+      ["airport_delays", "route_delays"].map((view) =>
+        clients.definitions.getFeatureViewStatus({ name: `${DEFAULT}/featureViews/${view}` }),
+      ),
+    );
+    expect(views.map(({ offlineRows }) => offlineRows)).toEqual([229n, 3399n]);
+    const entities = [{ origin: "ATL", destination: "JFK", departure: "2001-06-30T18:00:00Z" }];
+    const { predictions } = await clients.predictions.predict({
+      deployment: "flights-live",
+      entities,
+    });
+    expect(predictions[0]?.error).toBeUndefined();
+    const { modelVersions } = await clients.models.listModelVersions({
+      parent: `${DEFAULT}/models/-`,
+      filter: "approval = APPROVED",
+    });
+    expect(modelVersions).toHaveLength(6);
   }, 60_000);
 
   it("refuses to listen where others can reach it while there is no key, and says what to do", async () => {

@@ -5,9 +5,12 @@ import {
   GRPCInferenceService,
   type ModelInferResponse,
 } from "../../gen/inference/grpc_service_pb.js";
+import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_registry_service_pb.js";
+import { FieldStatus } from "../../gen/plinth/features/v1/value_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { Deployment_State } from "../../gen/plinth/registry/v1/deployment_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
+import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { createClient } from "../../services/common/rpc/client.ts";
 import { expectClose, type HeldOut, heldOutExamples } from "./held-out.ts";
 import { shareMesh } from "./use-mesh.ts";
@@ -115,5 +118,40 @@ describe("example models", () => {
       wanted.map((index) => ["malignant", "benign"][Number(index)]),
     );
     expect(response.predictions[0]?.scores).toHaveProperty("malignant");
+  });
+
+  it("predict by entity key from the features that came with them", async () => {
+    const entity = { origin: "ATL", destination: "JFK", departure: "2001-06-30T18:00:00Z" };
+    const client = createClient(InferenceService, shared.current.channel);
+    const response = await client.predict({ deployment: "flights-live", entities: [entity] });
+    expect(response.featureService).toBe(
+      "workspaces/default/featureServices/flight_delay/versions/1",
+    );
+    expect(response.featureStatuses).toHaveLength(14);
+    expect(new Set(response.featureStatuses.flatMap(({ statuses }) => statuses))).toEqual(
+      new Set([FieldStatus.PRESENT]),
+    );
+    // As scikit-learn says it of the same files; train_live.py prints it.
+    const [delay] = response.predictions[0]!.outputs!.delay_minutes as number[];
+    expect(delay).toBeCloseTo(68.5699, 3);
+  });
+
+  it("are there once, also when they are brought in again", async () => {
+    const { channel } = shared.current;
+    await shared.current.seed();
+    const models = createClient(ModelService, channel);
+    const { modelVersions } = await models.listModelVersions({
+      parent: "workspaces/default/models/flights-live",
+    });
+    expect(modelVersions.map(({ version }) => version)).toEqual([1n]);
+    const features = createClient(FeatureRegistryService, channel);
+    const { version } = await features.getFeatureService({
+      name: "workspaces/default/featureServices/flight_delay",
+    });
+    expect(version).toBe(1n);
+    const status = await features.getFeatureViewStatus({
+      name: "workspaces/default/featureViews/airport_delays",
+    });
+    expect(status.offlineRows + status.pendingRows).toBe(229n);
   });
 });

@@ -8,6 +8,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Code } from "../../gen/google/rpc/code_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { Role, required_role } from "../../gen/plinth/common/v1/options_pb.js";
+import { ValueType } from "../../gen/plinth/features/v1/value_pb.js";
 import { createClient } from "../../services/common/rpc/client.ts";
 import { linearModel } from "../../services/registry/test-models.ts";
 import { callMethod, NAMELESS, type Names, REACHING, SERVICES } from "./other-workspace.ts";
@@ -47,8 +48,57 @@ beforeAll(async () => {
     upload: upload.name,
     deployment: `${parent}/deployments/secret`,
     key: theirs.name,
+    ...(await defineFeatures(parent)),
   };
 });
+
+/** One of each kind of definition, a row, and a job. */
+async function defineFeatures(parent: string) {
+  const { definitions, features, jobs } = clientsOn(shared.channel(root));
+  const place = { name: "place", valueType: ValueType.STRING };
+  const { changes } = await definitions.applyDefinitions({
+    parent,
+    entities: [{ name: "secret", joinKeys: [place] }],
+    featureViews: [
+      {
+        name: "secret",
+        entities: ["secret"],
+        features: [{ name: "score", valueType: ValueType.DOUBLE }],
+      },
+    ],
+    onDemandFeatureViews: [
+      {
+        name: "computed_secret",
+        inputs: [{ name: "score", valueType: ValueType.DOUBLE }],
+        features: [{ name: "twice", valueType: ValueType.DOUBLE, expression: "score * 2.0" }],
+      },
+    ],
+    featureServices: [{ name: "secret", projections: [{ featureView: "secret" }] }],
+  });
+  const [entity, featureView, onDemandFeatureView, featureService] = changes.map((c) => c.name);
+  const now = { seconds: BigInt(Math.floor(Date.now() / 1000)), nanos: 0 };
+  await features.pushFeatures({
+    featureView: featureView!,
+    columns: [
+      { name: "place", strings: ["here"] },
+      { name: "event_timestamp", timestamps: [now] },
+      { name: "score", doubles: [1] },
+    ],
+  });
+  const job = await jobs.compactFeatureView({
+    parent,
+    jobId: "secret",
+    compaction: { featureView: featureView! },
+  });
+  return {
+    entity: entity!,
+    featureView: featureView!,
+    onDemandFeatureView: onDemandFeatureView!,
+    featureService: featureService!,
+    table: `${parent}/tables/${"0".repeat(64)}`,
+    job: job.name,
+  };
+}
 
 /** What a call is refused with, or a message of a stream. */
 const REFUSED = /"kind":"PermissionDenied"|cannot reach|"PERMISSION_DENIED"/;
@@ -62,6 +112,12 @@ function missing(workspace: string): Names {
     upload: `${workspace}/uploads/absent`,
     deployment: `${workspace}/deployments/absent`,
     key: `${workspace}/apiKeys/absent`,
+    entity: `${workspace}/entities/absent`,
+    featureView: `${workspace}/featureViews/absent`,
+    onDemandFeatureView: `${workspace}/onDemandFeatureViews/computed_absent`,
+    featureService: `${workspace}/featureServices/absent`,
+    table: `${workspace}/tables/${"0".repeat(64)}`,
+    job: `${workspace}/jobs/absent`,
   };
 }
 

@@ -4,6 +4,9 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { GRPCInferenceService } from "../../gen/inference/grpc_service_pb.js";
 import { Role } from "../../gen/plinth/common/v1/options_pb.js";
+import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_registry_service_pb.js";
+import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
+import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
@@ -16,6 +19,9 @@ export const SERVICES: readonly DescService[] = [
   ModelService,
   DeploymentService,
   ApiKeyService,
+  FeatureRegistryService,
+  FeatureStoreService,
+  JobService,
   GRPCInferenceService,
   InferenceService,
 ];
@@ -28,9 +34,17 @@ export interface Names {
   readonly upload: string;
   readonly deployment: string;
   readonly key: string;
+  readonly entity: string;
+  readonly featureView: string;
+  readonly onDemandFeatureView: string;
+  readonly featureService: string;
+  readonly table: string;
+  readonly job: string;
 }
 
 type Requests = Readonly<Record<string, (names: Names) => object>>;
+
+const KEYS = [{ name: "place", strings: ["here"] }];
 
 const KEY = { displayName: "k", roles: [Role.VIEWER] };
 
@@ -82,6 +96,58 @@ export const REACHING: Readonly<Record<string, Requests>> = {
     createApiKey: (n) => ({ parent: n.workspace, apiKey: KEY }),
     listApiKeys: (n) => ({ parent: n.workspace }),
     revokeApiKey: (n) => ({ name: n.key }),
+  },
+  FeatureRegistryService: {
+    applyDefinitions: (n) => ({ parent: n.workspace }),
+    getEntity: (n) => ({ name: n.entity }),
+    listEntities: (n) => ({ parent: n.workspace }),
+    deleteEntity: (n) => ({ name: n.entity }),
+    getFeatureView: (n) => ({ name: n.featureView }),
+    listFeatureViews: (n) => ({ parent: n.workspace }),
+    getFeatureViewStatus: (n) => ({ name: n.featureView }),
+    deleteFeatureView: (n) => ({ name: n.featureView }),
+    getOnDemandFeatureView: (n) => ({ name: n.onDemandFeatureView }),
+    listOnDemandFeatureViews: (n) => ({ parent: n.workspace }),
+    deleteOnDemandFeatureView: (n) => ({ name: n.onDemandFeatureView }),
+    getFeatureService: (n) => ({ name: n.featureService }),
+    listFeatureServices: (n) => ({ parent: n.workspace }),
+    deleteFeatureService: (n) => ({ name: n.featureService }),
+  },
+  FeatureStoreService: {
+    pushFeatures: (n) => ({ featureView: n.featureView, columns: KEYS }),
+    streamPushFeatures: (n) => ({ batch: { featureView: n.featureView, columns: KEYS } }),
+    getOnlineFeatures: (n) => ({
+      parent: n.workspace,
+      featureService: n.featureService,
+      entities: KEYS,
+    }),
+  },
+  JobService: {
+    uploadTable: (n) => ({ payload: { case: "start", value: { parent: n.workspace } } }),
+    createTrainingSet: (n) => ({
+      parent: n.workspace,
+      trainingSet: { featureService: n.featureService, table: n.table },
+    }),
+    materializeFeatures: (n) => ({
+      parent: n.workspace,
+      materialization: { featureView: n.featureView },
+    }),
+    ingestFeatures: (n) => ({
+      parent: n.workspace,
+      ingestion: { featureView: n.featureView, table: n.table },
+    }),
+    eraseEntity: (n) => ({ parent: n.workspace, erasure: { entity: n.entity, keys: KEYS } }),
+    compactFeatureView: (n) => ({
+      parent: n.workspace,
+      compaction: { featureView: n.featureView },
+    }),
+    checkSkew: (n) => ({ parent: n.workspace, skewCheck: { featureService: n.featureService } }),
+    getJob: (n) => ({ name: n.job }),
+    listJobs: (n) => ({ parent: n.workspace }),
+    watchJob: (n) => ({ name: n.job }),
+    cancelJob: (n) => ({ name: n.job }),
+    deleteJob: (n) => ({ name: n.job }),
+    downloadTrainingSet: (n) => ({ name: n.job }),
   },
   GRPCInferenceService: {
     modelReady: (n) => ({ name: n.deployment }),

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, onTestFinished } from "vitest";
+import { readDefinitions } from "../../services/cli/features-lists.ts";
 import type { Env } from "../../services/common/config.ts";
 import { Channel } from "../../services/common/rpc/client.ts";
 import { useFolder } from "../../services/common/testing/use-folder.ts";
@@ -24,7 +25,7 @@ export interface TestMesh {
   readonly dataDir: string;
   /** A channel without credentials. */
   readonly channel: Channel;
-  /** Registers and deploys the example models. */
+  /** Registers and deploys the examples. */
   seed(): Promise<void>;
 }
 
@@ -67,6 +68,7 @@ async function openMesh(
         channel: service,
         dataDir,
         examplesDir: EXAMPLES,
+        readDefinitions,
         onStep: () => undefined,
       });
     },

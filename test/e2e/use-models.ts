@@ -9,6 +9,9 @@ import type {
   ModelStatistics,
 } from "../../gen/inference/grpc_service_pb.js";
 import { GRPCInferenceService } from "../../gen/inference/grpc_service_pb.js";
+import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_registry_service_pb.js";
+import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
+import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import type { DeploymentConfigSchema } from "../../gen/plinth/registry/v1/deployment_pb.js";
@@ -42,6 +45,9 @@ export function clientsOn(channel: Channel) {
     keys: createClient(ApiKeyService, channel),
     inference: createClient(GRPCInferenceService, channel),
     predictions: createClient(InferenceService, channel),
+    definitions: createClient(FeatureRegistryService, channel),
+    features: createClient(FeatureStoreService, channel),
+    jobs: createClient(JobService, channel),
   };
 }
 

@@ -5,8 +5,8 @@ import { describe, expect, it } from "vitest";
 import { listSettings } from "../../services/common/config.ts";
 import { meshSettings } from "../../services/mesh/config.ts";
 
-const { registry, inference, gateway, ...process } = meshSettings;
-const pages = { registry, inference, gateway, mesh: process };
+const { registry, features, inference, gateway, ...process } = meshSettings;
+const pages = { registry, features, inference, gateway, mesh: process };
 
 describe("settings", () => {
   for (const [service, settings] of Object.entries(pages)) {

@@ -21,18 +21,22 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "@opentelemetry/sdk-trace": ["services/common/telemetry/"],
   "@opentelemetry/sdk-metrics": ["services/common/telemetry/"],
   "@opentelemetry/resources": ["services/common/telemetry/"],
+  "@duckdb/node-api": ["services/features/offline/engine"],
+  "@marcbachmann/cel-js": ["services/features/definitions/expression.ts"],
   commander: ["services/cli/"],
   "cli-progress": ["services/cli/"],
   "csv-parse": ["services/cli/"],
+  yaml: ["services/cli/"],
 };
 
 /** Which folders of services may import which others. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   common: [],
   registry: ["common"],
+  features: ["common"],
   inference: ["common"],
   gateway: ["common"],
-  mesh: ["common", "registry", "inference", "gateway"],
+  mesh: ["common", "registry", "features", "inference", "gateway"],
   cli: ["common", "mesh"],
 };
 

@@ -1,24 +1,12 @@
 // The rows of the bench: who is measured, under which load, and what Plinth shall reach.
 
+import type { Case, Contender } from "./case.ts";
 import { type Load, measureLoad, measureRaw, type Target } from "./contenders.ts";
-import { type Check, difference, type Figures, type Round, ratio } from "./figures.ts";
+import { FEATURE_CASES } from "./feature-cases.ts";
+import { atLeast, atMost, difference, type Figures, type Round, ratio } from "./figures.ts";
 import type { Turn } from "./lab.ts";
 import { type BenchModel, LARGE, SLOW, SMALL } from "./models.ts";
 import { measureExamplesMemory, measureLoopDelay } from "./plinth.ts";
-
-/** One contender of a case; it says nothing where it cannot be had. */
-export interface Contender {
-  readonly name: string;
-  readonly measure: (turn: Turn) => Promise<Figures | undefined>;
-}
-
-/** A case, measured by rounds in which each contender has its turn. */
-export interface Case {
-  readonly name: string;
-  readonly title: string;
-  readonly contenders: readonly Contender[];
-  readonly checks: readonly Check[];
-}
 
 /** Rows a second that a stream of large messages shall reach, whoever is slower. */
 const STREAM_ROWS_MIN = 2_000_000;
@@ -162,6 +150,7 @@ export const CASES: readonly Case[] = [
       },
     ],
   },
+  ...FEATURE_CASES,
   {
     name: "limits",
     title: "for reference: raw onnxruntime by model, batch and threads; the load generator alone",
@@ -236,12 +225,4 @@ function rawName(rows: number, threads: number): string {
 function ofRowsWanted(round: Round): number | undefined {
   const rows = round.get("plinth")?.rowRate;
   return rows && rows / Math.max(STREAM_ROWS_MIN, round.get("python")?.rowRate ?? 0);
-}
-
-function atLeast(target: number, what: string, value: Check["value"]): Check {
-  return { what, unit: "x", target, bound: "at least", value };
-}
-
-function atMost(target: number, what: string, value: Check["value"]): Check {
-  return { what, unit: "ms", target, bound: "at most", value };
 }

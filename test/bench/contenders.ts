@@ -23,6 +23,22 @@ export interface Load {
   readonly streams?: number;
 }
 
+/** Requests that were encoded beforehand, to any RPC. */
+export interface Replay {
+  /** "push": all of them once, over one client stream. */
+  readonly mode: "unary" | "push";
+  /** "/plinth.features.v1.FeatureStoreService/GetOnlineFeatures" */
+  readonly method: string;
+  /** The file of a FeatureMesh. */
+  readonly payloads: string;
+  /** Rows of one request. */
+  readonly rows: number;
+  readonly inFlight: number;
+  readonly connections: number;
+  /** Calls a second, whatever the answers take. Absent: as many as go. */
+  readonly rate?: number;
+}
+
 /** How long to measure. */
 export interface Span {
   readonly seconds: number;
@@ -62,6 +78,30 @@ export async function measureLoad(
     "warm-up": span.warmUp,
     seed: span.seed,
     ...(target.checked ? {} : { "check-every": 0 }),
+  };
+  const args = Object.entries(flags).map(([name, value]) => `-${name}=${value}`);
+  return JSON.parse(await runToEnd({ command: program, args })) as LoadFigures;
+}
+
+/** Runs the load generator with requests that were encoded beforehand. */
+export async function measureReplay(
+  program: string,
+  target: Target,
+  replay: Replay,
+  span: Span,
+): Promise<LoadFigures> {
+  const flags: Readonly<Record<string, string | number>> = {
+    target: target.address,
+    "server-pid": target.pid,
+    mode: replay.mode,
+    method: replay.method,
+    payloads: replay.payloads,
+    rows: replay.rows,
+    "in-flight": replay.inFlight,
+    connections: replay.connections,
+    seconds: span.seconds,
+    "warm-up": span.warmUp,
+    rate: replay.rate ?? 0,
   };
   const args = Object.entries(flags).map(([name, value]) => `-${name}=${value}`);
   return JSON.parse(await runToEnd({ command: program, args })) as LoadFigures;

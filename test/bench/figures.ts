@@ -19,6 +19,8 @@ export interface Figures {
   /** Event loop delay of the serving thread. */
   readonly loopDelayP99Ms?: number;
   readonly residentMb?: number;
+  /** How long the work took. */
+  readonly seconds?: number;
 }
 
 /** The figures of one round by contender. */
@@ -28,7 +30,7 @@ export type Round = ReadonlyMap<string, Figures>;
 export interface Check {
   /** Completes "Plinth's rate, ...": "of the bare echo server's". */
   readonly what: string;
-  readonly unit: "x" | "ms" | "MB";
+  readonly unit: "x" | "ms" | "MB" | "/s" | "s";
   readonly target: number;
   readonly bound: "at least" | "at most" | "under";
   /** The measured value of one round; undefined where a contender is missing. */
@@ -82,10 +84,38 @@ export function ratio(
 export function difference(
   of: string,
   less: string,
-  figure: "p50Ms" | "p99Ms",
+  name: "p50Ms" | "p99Ms",
 ): (round: Round) => number | undefined {
   return (round) => {
-    const [a, b] = [round.get(of)?.[figure], round.get(less)?.[figure]];
+    const [a, b] = [round.get(of)?.[name], round.get(less)?.[name]];
     return a === undefined || b === undefined ? undefined : a - b;
   };
+}
+
+/** A figure of one contender by itself. */
+export function figure(
+  of: string,
+  name: "rate" | "rowRate" | "p99Ms" | "seconds" | "residentMb",
+): (round: Round) => number | undefined {
+  return (round) => round.get(of)?.[name];
+}
+
+/** A check that is met by this much or more. */
+export function atLeast(
+  target: number,
+  what: string,
+  value: Check["value"],
+  unit: Check["unit"] = "x",
+): Check {
+  return { what, unit, target, bound: "at least", value };
+}
+
+/** A check that is met by this much or less. */
+export function atMost(
+  target: number,
+  what: string,
+  value: Check["value"],
+  unit: Check["unit"] = "ms",
+): Check {
+  return { what, unit, target, bound: "at most", value };
 }

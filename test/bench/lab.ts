@@ -10,6 +10,7 @@ import {
   startPython,
   type Target,
 } from "./contenders.ts";
+import { type FeatureMesh, startFeatureMesh } from "./feature-mesh.ts";
 import { MODELS, writeModels } from "./models.ts";
 import { type Plinth, startPlinth } from "./plinth.ts";
 import { buildLoad, CACHE, preparePython } from "./tools.ts";
@@ -66,6 +67,11 @@ export class Lab implements AsyncDisposable {
   /** The mesh with the models of the bench. */
   plinth(): Promise<Plinth | undefined> {
     return this.#once("plinth", () => startPlinth(this.paths));
+  }
+
+  /** A mesh with a filled feature store. */
+  features(): Promise<FeatureMesh | undefined> {
+    return this.#once("features", () => startFeatureMesh(this.paths));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -82,7 +82,8 @@ export async function measureExamplesMemory(): Promise<Figures> {
   return { residentMb: (await residentBytes(mesh.pid)) / 1e6 };
 }
 
-async function startMesh(options: { readonly examples: boolean }): Promise<Plinth> {
+/** A mesh of its own on an empty data folder. */
+export async function startMesh(options: { readonly examples: boolean }): Promise<Plinth> {
   const folder = await mkdtemp(join(tmpdir(), "plinth-bench-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);

@@ -3,6 +3,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 
@@ -24,6 +25,7 @@ export interface Running extends AsyncDisposable {
 /** How long a process gets to end by itself. */
 const GRACE_MS = 10_000;
 const STDERR_KEPT_CHARS = 4000;
+const PEAK_INTERVAL_MS = 50;
 
 const children = new Set<ChildProcess>();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -99,6 +101,42 @@ export function addressLine(line: string): Readonly<Record<string, unknown>> | u
 export async function residentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? Number.NaN) * 1024;
+}
+
+/**
+ * Watches the resident memory of a process's children, all together; the function ends the watch
+ * and gives the most that was seen, in bytes.
+ */
+export function peakOfChildren(pid: number): () => number {
+  let peak = 0;
+  const timer = setInterval(() => {
+    const resident = childrenOf(pid).map((child) => statusOf(child, "VmRSS") * 1024);
+    peak = Math.max(
+      peak,
+      resident.reduce((sum, one) => sum + one, 0),
+    );
+  }, PEAK_INTERVAL_MS);
+  return () => {
+    clearInterval(timer);
+    return peak;
+  };
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((child) => statusOf(child, "PPid") === pid);
+}
+
+/** A number of /proc/<pid>/status; NaN when the process is gone. */
+function statusOf(pid: number, field: string): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
+  } catch {
+    return Number.NaN;
+  }
 }
 
 function start(command: Command): ChildProcess {

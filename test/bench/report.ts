@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem, type } from "node:os";
 import { join } from "node:path";
-import type { Case } from "./cases.ts";
+import type { Case } from "./case.ts";
 import { type Figures, median, type Round, type Verdict } from "./figures.ts";
 import { ROOT } from "./tools.ts";
 

@@ -5,7 +5,8 @@
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { CASES, type Case } from "./cases.ts";
+import type { Case } from "./case.ts";
+import { CASES } from "./cases.ts";
 import { type Figures, judge, type Round, type Verdict } from "./figures.ts";
 import { Lab } from "./lab.ts";
 import { caseLines, caseNotes, conditions, headLines, verdictLines } from "./report.ts";

@@ -31,6 +31,9 @@ type Options struct {
 	Seed        uint64
 	CheckEvery  int
 	Procs       int
+	Method      string
+	Payloads    string
+	Rate        float64
 }
 
 // Result is what one run says; times are in milliseconds.
@@ -59,7 +62,7 @@ func main() {
 	serve := flag.String("serve", "", "serve as an echo on this address instead, to calibrate")
 	answerBytes := flag.Int("answer-bytes", 64, "with -serve: the size of the answers")
 	flag.StringVar(&o.Target, "target", "", "host:port of the server")
-	flag.StringVar(&o.Mode, "mode", "unary", "unary or stream")
+	flag.StringVar(&o.Mode, "mode", "unary", "unary, stream, or push: all payloads over one client stream")
 	flag.IntVar(&o.InFlight, "in-flight", 128, "requests in flight, over all connections and streams")
 	flag.IntVar(&o.Connections, "connections", 4, "HTTP/2 connections")
 	flag.IntVar(&o.Streams, "streams", 4, "with -mode stream: streams, spread over the connections")
@@ -73,6 +76,9 @@ func main() {
 	flag.Uint64Var(&o.Seed, "seed", 1, "seed of the input values")
 	flag.IntVar(&o.CheckEvery, "check-every", 61, "look into each N-th answer; 0: never")
 	flag.IntVar(&o.Procs, "procs", 1, "Go threads at work at once; one takes least from the server")
+	flag.StringVar(&o.Method, "method", unaryMethod, "with -mode unary or push: the RPC's path")
+	flag.StringVar(&o.Payloads, "payloads", "", "file of encoded requests; absent: made from a seed")
+	flag.Float64Var(&o.Rate, "rate", 0, "calls a second, whatever the answers take; 0: as many as go")
 	flag.Parse()
 	runtime.GOMAXPROCS(o.Procs)
 	if *serve != "" {
@@ -94,15 +100,28 @@ func run(o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := newMeter(newPayloads(o), o.CheckEvery)
+	requests := newPayloads(o)
+	if o.Payloads != "" {
+		if requests, err = readPayloads(o.Payloads); err != nil {
+			return nil, err
+		}
+		o.CheckEvery = 0
+	}
+	m := newMeter(requests, o.Method, o.CheckEvery)
 	var workers []func()
 	switch o.Mode {
+	case "push":
+		return pushOnce(o, conns, m), nil
 	case "unary":
+		if o.Rate > 0 {
+			workers = pacedWorkers(o, conns, m)
+			break
+		}
 		workers = unaryWorkers(o, conns, m)
 	case "stream":
 		workers = streamWorkers(o, conns, m)
 	default:
-		return nil, fmt.Errorf("-mode %q: expected unary or stream", o.Mode)
+		return nil, fmt.Errorf("-mode %q: expected unary, stream or push", o.Mode)
 	}
 	for _, work := range workers {
 		go work()

@@ -49,6 +49,7 @@ func valueOf(bucket int) float64 {
 // meter collects from all workers.
 type meter struct {
 	payloads   *payloads
+	method     string
 	checkEvery int
 	phase      atomic.Int32
 
@@ -69,8 +70,8 @@ type recorder struct {
 	seen      int
 }
 
-func newMeter(p *payloads, checkEvery int) *meter {
-	return &meter{payloads: p, checkEvery: checkEvery}
+func newMeter(p *payloads, method string, checkEvery int) *meter {
+	return &meter{payloads: p, method: method, checkEvery: checkEvery}
 }
 
 func (m *meter) recorder() *recorder {

@@ -80,11 +80,15 @@ func unaryWorkers(o Options, conns []*grpc.ClientConn, m *meter) []func() {
 }
 
 func call(conn *grpc.ClientConn, r *recorder, index int) {
+	callAt(conn, r, index, time.Now())
+}
+
+// callAt counts the call from when it should have begun.
+func callAt(conn *grpc.ClientConn, r *recorder, index int, started time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	answer := received{keep: r.due()}
-	started := time.Now()
-	if err := conn.Invoke(ctx, unaryMethod, &r.meter.payloads.encoded[index], &answer); err != nil {
+	if err := conn.Invoke(ctx, r.meter.method, &r.meter.payloads.encoded[index], &answer); err != nil {
 		r.meter.fail(err)
 		time.Sleep(pauseAfterError)
 		return

@@ -181,10 +181,11 @@ async function makeData(): Promise<void> {
 
 function rowsSql(view: number): string {
   const features = featuresOf(view).map(({ name }) => `random() AS ${name}`);
+  const names = featuresOf(view).map(({ name }) => name);
   return `CREATE TEMP TABLE rows AS
-    SELECT * REPLACE (make_timestamp(event_us) AS event_us,
-      make_timestamp(event_us + (late * late * late * late * ${3 * DAY_US})::BIGINT) AS late)
-      RENAME (event_us AS event_timestamp, late AS created_timestamp)
+    SELECT key, make_timestamp(event_us) AS event_timestamp,
+      make_timestamp(event_us + (late ** 4 * ${3 * DAY_US})::BIGINT) AS created_timestamp,
+      ${names.join(", ")}
     FROM (SELECT 'k' || (random() * ${KEYS})::INTEGER AS key,
       (${FIRST_US} + random() * ${DAYS * DAY_US})::BIGINT AS event_us,
       random() AS late, ${features.join(", ")}

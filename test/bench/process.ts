@@ -129,13 +129,13 @@ function childrenOf(pid: number): number[] {
     .filter((child) => statusOf(child, "PPid") === pid);
 }
 
-/** A number of /proc/<pid>/status; NaN when the process is gone. */
+/** A number of /proc/<pid>/status; 0 when the process is gone. */
 function statusOf(pid: number, field: string): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     return Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
   } catch {
-    return Number.NaN;
+    return 0;
   }
 }
 

@@ -71,6 +71,7 @@ const COLUMNS: readonly Column[] = [
   ["load cores", "loadCores", 2],
   ["other cores", "otherCores", 2],
   ["loop p99 ms", "loopDelayP99Ms", 2],
+  ["seconds", "seconds", 2],
   ["RSS MB", "residentMb", 0],
   ["errors", "errors", 0],
 ];

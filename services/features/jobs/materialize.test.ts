@@ -74,6 +74,16 @@ describe("materialize", () => {
     expect(after.materializeTime).toBeDefined();
   });
 
+  it("keeps keys apart that differ by a byte order mark in front", async () => {
+    const features = await useFlights();
+    await push(features, ["\ufeffATL", 4, 4], OFFLINE);
+    await push(features, ["\ufeff\ufeffATL", 5, 5], OFFLINE);
+    await push(features, ["ATL", 1, 1]);
+    expect(await result(features)).toEqual([3, 2, 1, 1]);
+    const airports = ["ATL", "\ufeffATL", "\ufeff\ufeffATL"];
+    expect(await onlineDelays(features, airports)).toEqual([1, 4, 5]);
+  });
+
   it("takes rows of an interval, its end excluded, without moving the watermark", async () => {
     const features = await useFlights();
     for (const day of [1, 2, 3, 4]) {

@@ -26,12 +26,30 @@ export async function readAll(
 /** How a field is selected so that appendCells can read it; its name stays. */
 export function cellSelect({ name, type }: Field): string {
   const quoted = identifier(name);
-  return type === "TIMESTAMP" ? `${cellValue(type, quoted)} AS ${quoted}` : quoted;
+  return `${cellValue(type, quoted)} AS ${quoted}`;
 }
+
+/** DuckDB's client drops this from the start of a text, once. */
+const BYTE_ORDER_MARK = "chr(65279)";
 
 /** SQL of a value so that appendCells can read it. */
 export function cellValue(type: ValueType, sql: string): string {
-  return type === "TIMESTAMP" ? `epoch_us(${sql})::DOUBLE` : sql;
+  switch (type) {
+    case "TIMESTAMP":
+      return `epoch_us(${sql})::DOUBLE`;
+    case "STRING":
+      return (
+        `CASE WHEN starts_with(${sql}, ${BYTE_ORDER_MARK}) ` +
+        `THEN ${BYTE_ORDER_MARK} || ${sql} ELSE ${sql} END`
+      );
+    case "BOOL":
+    case "INT32":
+    case "INT64":
+    case "FLOAT":
+    case "DOUBLE":
+    case "BYTES":
+      return sql;
+  }
 }
 
 /** Appends a column of a chunk, selected by cellSelect or cellValue, to cells. */

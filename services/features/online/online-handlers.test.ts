@@ -192,6 +192,39 @@ describe("GetOnlineFeatures", () => {
     });
   });
 
+  it("lets others have their turn while it computes", async () => {
+    const list = Array.from({ length: 400 }, (_, i) => i).join(", ");
+    const { get } = await useServer({
+      apply: {
+        onDemandFeatureViews: [
+          {
+            name: "heavy",
+            inputs: [field("a INT64")],
+            features: [
+              { ...field("all BOOL"), expression: `[${list}].all(x, x + a > -1)` },
+              { ...field("place INT64"), expression: "a" },
+            ],
+          },
+        ],
+      },
+    });
+    const ints = Array.from({ length: 1000 }, (_, i) => BigInt(i));
+    let turns = 0;
+    let isDone = false;
+    const count = () => {
+      turns += 1;
+      if (!isDone) setImmediate(count);
+    };
+    const read = get({ features: ["heavy:*"], entities: [{ name: "a", ints }] });
+    count();
+    const { results } = await read.finally(() => {
+      isDone = true;
+    });
+    expect(results[0]!.values!.bools).toEqual(ints.map(() => true));
+    expect(results[1]!.values!.ints).toEqual(ints);
+    expect(turns).toBeGreaterThan(10);
+  });
+
   it("reads rows of other versions of the view by feature and type", async () => {
     const { get, write, nowUs, definitions } = await useServer();
     await write("airport_delays", ["OLD"], { mean_delay: [1], flights: [7] }, [nowUs()]);

@@ -68,7 +68,7 @@ export async function getOnlineFeatures(
     },
   };
   const nowUs = deps.clock.now() * 1000;
-  const read = await readOnline(source, plan, { ...cells, nowUs });
+  const read = await readOnline(source, plan, { ...cells, nowUs, signal: context.signal });
   deps.readLog?.offer(read, cells.columns);
   return read;
 }

@@ -1,6 +1,7 @@
 // One online read: from a plan and the request's columns to cells, statuses and event times. Each
 // entity key is read once a call, whatever the number of rows and views that name it.
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { FieldStatus } from "../../../gen/plinth/features/v1/value_pb.js";
 import type { FeatureView, ViewVersion } from "../definitions/definitions.ts";
 import { type CompiledTransform, compileTransform } from "../definitions/expression.ts";
@@ -11,6 +12,11 @@ import { decodeCell, type OnlineDocument, placesOf } from "./online-row.ts";
 import type { RequestCells } from "./request-columns.ts";
 
 const { PRESENT, NULL_VALUE, NOT_FOUND, OUTSIDE_MAX_AGE, UNSPECIFIED } = FieldStatus;
+
+/** Rows for which expressions are computed before a look at the time. */
+const SLICE_ROWS = 16;
+/** How long expressions may keep the event loop. */
+const TURN_MAX_MS = 5;
 
 /** What was read. */
 export interface OnlineRead {
@@ -38,11 +44,11 @@ export interface OnlineSource {
   storedVersion(view: ViewVersion, number: number): Promise<FeatureView>;
 }
 
-/** Reads. What the source throws comes through. */
+/** Reads. What the source throws comes through; so does the signal's reason once it aborts. */
 export async function readOnline(
   source: OnlineSource,
   plan: ReadPlan,
-  request: RequestCells & { readonly nowUs: number },
+  request: RequestCells & { readonly nowUs: number; readonly signal?: AbortSignal },
 ): Promise<OnlineRead> {
   const compiled = compile(plan);
   const { rows, nowUs } = request;
@@ -64,7 +70,7 @@ export async function readOnline(
       view.places.set(result, placesOf(view.source.version, stored));
     }
   }
-  for (const transform of compiled.transforms) runTransform(transform, { request, outputs });
+  if (compiled.transforms.length > 0) await runTransforms(compiled, request, outputs);
   return { plan, rows, nowUs, outputs, eventUs };
 }
 
@@ -214,14 +220,43 @@ function readView(
   return eventUs;
 }
 
-/** Computes the outputs of an on-demand view from request columns and earlier outputs. */
+/**
+ * Computes the outputs of on-demand views, some rows at a time: whoever asks for much computing does
+ * not keep the others waiting.
+ */
+async function runTransforms(
+  { transforms }: CompiledPlan,
+  request: RequestCells & { readonly signal?: AbortSignal },
+  outputs: readonly Vector[],
+): Promise<void> {
+  let turnStartedMs = performance.now();
+  for (const transform of transforms) {
+    for (let first = 0; first < request.rows; first += SLICE_ROWS) {
+      if (performance.now() - turnStartedMs > TURN_MAX_MS) {
+        await nextTurn();
+        request.signal?.throwIfAborted();
+        turnStartedMs = performance.now();
+      }
+      runTransform(transform, { request, outputs, first });
+    }
+  }
+}
+
+/** Computes the outputs of an on-demand view for one slice of the rows. */
 function runTransform(
   { compiled, inputs, outputs }: CompiledOutputs,
-  on: { readonly request: RequestCells; readonly outputs: readonly Vector[] },
+  on: {
+    readonly request: RequestCells;
+    readonly outputs: readonly Vector[];
+    readonly first: number;
+  },
 ): void {
-  const { rows, columns } = on.request;
+  const { first } = on;
+  const { columns } = on.request;
+  const rows = Math.min(SLICE_ROWS, on.request.rows - first);
   const cells = inputs.map(({ from, index }) => {
-    return from === "output" ? on.outputs[index]!.cells : columns[index]!;
+    const column = from === "output" ? on.outputs[index]!.cells : columns[index]!;
+    return column.length === rows ? column : column.slice(first, first + rows);
   });
   const results = compiled.evaluate(cells, rows);
   for (const { output, feature } of outputs) {
@@ -229,12 +264,12 @@ function runTransform(
     const vector = on.outputs[output]!;
     for (let row = 0; row < rows; row++) {
       const cell = result.cells[row] ?? null;
-      vector.cells[row] = cell;
-      vector.statuses[row] = cell === null ? NULL_VALUE : PRESENT;
+      vector.cells[first + row] = cell;
+      vector.statuses[first + row] = cell === null ? NULL_VALUE : PRESENT;
     }
     for (const row of result.failed) {
-      vector.cells[row] = null;
-      vector.statuses[row] = UNSPECIFIED;
+      vector.cells[first + row] = null;
+      vector.statuses[first + row] = UNSPECIFIED;
     }
   }
 }

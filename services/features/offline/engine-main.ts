@@ -44,6 +44,7 @@ async function work(message: TaskMessage): Promise<void> {
     send({ type: "failed", status, cause: String((error as Error).stack ?? error) });
   }
   scratchDir = undefined;
+  globalThis.gc?.();
 }
 
 async function runTask<K extends TaskKind>(kind: K, message: TaskMessage): Promise<unknown> {

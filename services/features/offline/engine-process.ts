@@ -18,8 +18,12 @@ import type { RowBatch } from "../value.ts";
 import type { EngineLimits, FromEngine, ToEngine } from "./engine-messages.ts";
 import type { EngineProgress, TaskKind } from "./engine-tasks.ts";
 
-/** The rows are DuckDB's; JavaScript has a chunk at a time and the texts of refusals. */
-const HEAP_MIB = 128;
+/**
+ * The rows are DuckDB's; JavaScript has a chunk of them at a time, and the texts of refusals. The
+ * collector is called between the steps of a task, because it knows nothing of the memory that
+ * DuckDB needs next.
+ */
+const NODE_OPTIONS = ["--max-old-space-size=256", "--expose-gc", "--no-warnings"];
 const STDERR_BYTES_KEPT = 8 * 1024;
 const RETRY_AFTER_MS = 1_000;
 const MAIN = fileURLToPath(new URL("./engine-main.ts", import.meta.url));
@@ -63,7 +67,7 @@ export class EngineProcess {
   #onClose: (ending: Ending) => void = () => undefined;
 
   constructor() {
-    const node = [process.execPath, `--max-old-space-size=${HEAP_MIB}`, "--no-warnings", MAIN];
+    const node = [process.execPath, ...NODE_OPTIONS, MAIN];
     this.#child = spawn("/bin/sh", ["-c", SHELL, "plinth-engine", ...node], {
       env: ENVIRONMENT,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
@@ -131,7 +135,11 @@ export class EngineProcess {
     const talk = Promise.withResolvers<unknown>();
     const parts = job.parts[Symbol.iterator]();
     const onMessage = (message: FromEngine): void => {
-      this.#answer(message, { job, parts, talk });
+      try {
+        this.#answer(message, { job, parts, talk });
+      } catch (error) {
+        talk.reject(error);
+      }
     };
     const onAbort = (): void => {
       talk.reject(new Cancelled("The task was stopped.", { reason: ErrorReason.CANCELLED }));

@@ -29,7 +29,9 @@ describe("database", () => {
     "SET allowed_directories = ['/']",
   ])("does not let a statement out: %s", async (sql) => {
     const { connection, close } = await open();
-    await expect(connection.run(sql)).rejects.toThrow(/Permission|Invalid Input|locked|disabled|home directory/i);
+    await expect(connection.run(sql)).rejects.toThrow(
+      /Permission|Invalid Input|locked|disabled|home directory/i,
+    );
     close();
   });
 

@@ -82,6 +82,7 @@ export async function stageRows(
     }
   }
   appender.closeSync();
+  globalThis.gc?.();
   return `SELECT ${columns.map(({ sql }) => sql).join(", ")}, rowid AS ${identifier(ROW_ID)} FROM ${rows.table}`;
 }
 

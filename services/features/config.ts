@@ -16,7 +16,9 @@ export const featuresSettings = {
     env: "PLINTH_FEATURES_ENGINE_MEMORY_MAX",
     default: "1GiB",
     min: "256MiB",
-    about: "Memory of one offline engine (DuckDB) process; what needs more goes to disk.",
+    about:
+      "Memory that one offline engine (DuckDB) works in; what needs more goes to disk. The process " +
+      "takes up to 512MiB more.",
   }),
   engineSpillBytes: bytes({
     env: "PLINTH_FEATURES_ENGINE_SPILL_MAX",

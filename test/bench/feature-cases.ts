@@ -14,6 +14,8 @@ const PREDICT = "/plinth.inference.v1.InferenceService/Predict";
 
 /** Feast's bench calls at a fixed rate. */
 const CALLS_A_SECOND = 200;
+/** The 99th percentile of fewer calls is a matter of luck. */
+const PACED_SECONDS_MIN = 10;
 /** Milliseconds at p99, by keys a call. */
 const ONLINE_P99_MS: Readonly<Record<number, number>> = { 1: 2, 10: 3, 100: 12 };
 
@@ -50,7 +52,7 @@ export const FEATURE_CASES: readonly Case[] = [
   },
   {
     name: "materialize",
-    title: "materialisation of 100,000 keys to SQLite, by the job's own times",
+    title: "materialisation of 300,000 keys to SQLite, by the job's own times",
     contenders: [
       {
         name: "plinth",
@@ -99,5 +101,7 @@ function predicts(by: "columns" | "keys"): Contender {
 async function replay(turn: Turn, load: Omit<Replay, "connections">) {
   const mesh = await turn.lab.features();
   const connections = Math.min(2, load.inFlight);
-  return mesh && measureReplay(turn.lab.loadProgram, mesh, { ...load, connections }, turn.span);
+  const seconds = Math.max(turn.span.seconds, load.rate === undefined ? 0 : PACED_SECONDS_MIN);
+  const span = { ...turn.span, seconds };
+  return mesh && measureReplay(turn.lab.loadProgram, mesh, { ...load, connections }, span);
 }

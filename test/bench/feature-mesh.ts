@@ -45,7 +45,7 @@ const REQUESTS = 1000;
 export const STREAM_ROWS = 100_000;
 export const STREAM_BATCH_ROWS = 500;
 /** Keys of one materialisation. */
-const MATERIALIZED_KEYS = 100_000;
+const MATERIALIZED_KEYS = 300_000;
 const READY_WITHIN_MS = 20_000;
 
 type Column = MessageInitShape<typeof ColumnSchema>;
@@ -58,7 +58,7 @@ export interface Payloads {
 }
 
 export interface FeatureMesh extends Target, Payloads, AsyncDisposable {
-  /** Brings 100,000 new offline rows online; keys a second by the job's own times. */
+  /** Brings 300,000 new offline rows online; keys a second by the job's own times. */
   materialize(): Promise<number>;
 }
 

@@ -45,8 +45,10 @@ func readPayloads(path string) (*payloads, error) {
 	return p, nil
 }
 
-// pacedWorkers make calls at a fixed rate, whatever the answers take (open loop). A call's time
-// counts from when it was due, so that a slow answer is not hidden by calls that were never made.
+// pacedWorkers make calls at a fixed rate, whatever the answers take (open loop). A call that finds
+// every worker busy counts from when it was due, so that a slow answer is not hidden by calls that
+// were never made; one that was only slept for counts from the end of that sleep, which Go's timers
+// may make a millisecond long.
 func pacedWorkers(o Options, conns []*grpc.ClientConn, m *meter) []func() {
 	interval := time.Duration(float64(time.Second) / o.Rate)
 	start := time.Now()
@@ -57,9 +59,12 @@ func pacedWorkers(o Options, conns []*grpc.ClientConn, m *meter) []func() {
 		workers = append(workers, func() {
 			for !m.done() {
 				number := next.Add(1)
-				due := start.Add(time.Duration(number) * interval)
-				time.Sleep(time.Until(due))
-				callAt(conn, r, int(number)%len(m.payloads.encoded), due)
+				begun := start.Add(time.Duration(number) * interval)
+				if pause := time.Until(begun); pause > 0 {
+					time.Sleep(pause)
+					begun = time.Now()
+				}
+				callAt(conn, r, int(number)%len(m.payloads.encoded), begun)
 			}
 		})
 	}

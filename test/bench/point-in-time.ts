@@ -26,7 +26,7 @@ const FIRST_US = 978_307_200_000_000;
 const DAY_US = 86_400_000_000;
 const TTL_US = 30 * DAY_US;
 const KEY: Field = { name: "key", type: "STRING" };
-const DATA = join(CACHE, "point-in-time-1");
+const DATA = join(CACHE, "point-in-time-2");
 const ENTITIES = join(DATA, "entities.parquet");
 
 /** The case. */
@@ -183,8 +183,8 @@ function rowsSql(view: number): string {
   const features = featuresOf(view).map(({ name }) => `random() AS ${name}`);
   const names = featuresOf(view).map(({ name }) => name);
   return `CREATE TEMP TABLE rows AS
-    SELECT key, make_timestamp(event_us) AS event_timestamp,
-      make_timestamp(event_us + (late ** 4 * ${3 * DAY_US})::BIGINT) AS created_timestamp,
+    SELECT key, make_timestamptz(event_us) AS event_timestamp,
+      make_timestamptz(event_us + (late ** 4 * ${3 * DAY_US})::BIGINT) AS created_timestamp,
       ${names.join(", ")}
     FROM (SELECT 'k' || (random() * ${KEYS})::INTEGER AS key,
       (${FIRST_US} + random() * ${DAYS * DAY_US})::BIGINT AS event_us,
@@ -193,10 +193,10 @@ function rowsSql(view: number): string {
 }
 
 function dayFileSql(folder: string, day: number): string {
-  const from = `make_timestamp(${FIRST_US + day * DAY_US})`;
+  const start = (of: number): string => `make_timestamptz(${FIRST_US + of * DAY_US})`;
   const path = join(folder, `${String(day).padStart(3, "0")}.parquet`);
   return `COPY (
-      FROM rows WHERE event_timestamp >= ${from} AND event_timestamp < ${from} + INTERVAL 1 DAY
+      FROM rows WHERE event_timestamp >= ${start(day)} AND event_timestamp < ${start(day + 1)}
       ORDER BY key, event_timestamp, created_timestamp
     ) TO '${path}' (FORMAT parquet, COMPRESSION zstd)`;
 }

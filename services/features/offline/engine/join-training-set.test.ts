@@ -136,6 +136,41 @@ describe("join-training-set", () => {
     ]);
   });
 
+  it("takes the newest of rows that became known at the same time, however they are stored", async () => {
+    const test = useEngine();
+    const of = shape(["id INT64"], ["wind DOUBLE"]);
+    // All of a key are known from second 1000 on: backfilled, just in time, announced before.
+    const rows = [
+      [100, 1000, 1],
+      [200, 1000, 2],
+      [999, 1000, 3],
+      [1000, 400, 4],
+      [1000, 1000, 5],
+    ] as const;
+    const ids = Array.from({ length: 50 }, (_, id) => id);
+    const files: SourceFile[] = [];
+    for (const push of [0, 1]) {
+      const pushed = ids.flatMap((id) => {
+        const mine = rows.slice(0, 2 + (id % 4)).map((row): readonly number[] => [id, ...row]);
+        const ordered = id % 8 < 4 ? mine : mine.toReversed();
+        return ordered.filter((_, index) => index % 2 === push);
+      });
+      files.push(...(await history(test, of, pushed)));
+    }
+    const lines = ids.flatMap((id) => [
+      `${id},1970-01-01T00:16:39.999999Z`,
+      `${id},1970-01-01T00:16:40Z`,
+      `${id},1970-01-01T01:00:00Z`,
+    ]);
+    const { path } = await make(test, {
+      table: csv(test, "id,at", ...lines),
+      plan: planOf(viewSource(of)),
+      files: [files],
+    });
+    const found = (await rowsOf(path)).map(({ wind }) => wind);
+    expect(found).toEqual(ids.flatMap((id) => [null, `${2 + (id % 4)}.0`, `${2 + (id % 4)}.0`]));
+  });
+
   it("gives nothing older than the ttl at the row's time", async () => {
     const test = useEngine();
     const files = await history(test, WEATHER, [["SFO", 100, 100, 1, null, null]]);

@@ -14,6 +14,7 @@ import { shortFeatureName } from "./features-names.ts";
 import { placed } from "./features-places.ts";
 import type { Shaped } from "./features-shape.ts";
 import type { Output } from "./output.ts";
+import { counted } from "./progress.ts";
 import type { Session } from "./session.ts";
 import { printable, tableLines } from "./table.ts";
 
@@ -45,7 +46,7 @@ export async function applyDefinitions(
   const ask = options.yes !== true && canAsk();
   if (ask) {
     process.stderr.write(`${planLines(output, plan).join("\n")}\n`);
-    if (!(await confirmed(`Apply ${countText(changes.length, "change")}?`, session.signal))) {
+    if (!(await confirmed(`Apply ${counted(changes.length, "change")}?`, session.signal))) {
       throw new CommandError("Nothing was changed.", { exitCode: ExitCode.failed });
     }
   }
@@ -121,8 +122,4 @@ function toned(output: Output, change: DefinitionChange, line: string): string {
     case Action.UNSPECIFIED:
       return output.tone("dim", line);
   }
-}
-
-function countText(count: number, what: string): string {
-  return count === 1 ? `1 ${what}` : `${count} ${what}s`;
 }

@@ -17,6 +17,7 @@ export type Written = JsonValue | undefined;
 
 type Cell = boolean | bigint | number | string | Uint8Array | Timestamp;
 
+/** A value that does not fit its type. */
 export interface CellFault {
   /** In the column, from 0. */
   readonly row: number;

@@ -3,7 +3,7 @@
 
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Column } from "../../gen/plinth/features/v1/value_pb.js";
-import { nearestName } from "../common/nearest-name.ts";
+import { didYouMean } from "../common/nearest-name.ts";
 import { CommandError, ExitCode, UsageError } from "./exit-codes.ts";
 import { columnOf, typeName } from "./features-cells.ts";
 import type { Typed } from "./features-views.ts";
@@ -67,9 +67,7 @@ export function entityColumns(
   const takes = `It takes ${wanted.map((w) => `${w.name} (${typeName(w.valueType)})`).join(", ")}.`;
   for (const name of options.extras === "refuse" ? given : []) {
     if (!names.includes(name)) {
-      const near = nearestName(name, names);
-      const hint = near === undefined ? "" : ` Did you mean ${near}?`;
-      throw unfit(`There is no column "${name}".${hint}`, [takes]);
+      throw unfit(`There is no column "${name}".${didYouMean(name, names)}`, [takes]);
     }
   }
   const absent = names.filter((name) => !given.includes(name));

@@ -25,7 +25,7 @@ import { ageText, exactTime } from "./features-times.ts";
 import type { Typed } from "./features-views.ts";
 import { formatTime, pairsText } from "./format.ts";
 import { messageJson } from "./output.ts";
-import { formatBytes, formatCount } from "./progress.ts";
+import { counted, formatBytes } from "./progress.ts";
 import type { Session } from "./session.ts";
 import { type Column, factLines, tableLines } from "./table.ts";
 
@@ -141,11 +141,11 @@ function viewLines(view: FeatureView): readonly string[] {
 
 function statusLines(status: FeatureViewStatus): readonly string[] {
   const { offlineRows, offlineFiles, offlineBytes, pendingRows, unmaterializedRows } = status;
-  const files = offlineFiles === 1 ? "1 file" : `${formatCount(offlineFiles)} files`;
+  const files = counted(offlineFiles, "file");
   const history =
     offlineFiles === 0
       ? "none yet"
-      : `${formatCount(Number(offlineRows))} rows in ${files}, ${formatBytes(Number(offlineBytes))}`;
+      : `${counted(Number(offlineRows), "row")} in ${files}, ${formatBytes(Number(offlineBytes))}`;
   const span =
     status.oldestEventTime === undefined
       ? ""
@@ -157,13 +157,10 @@ function statusLines(status: FeatureViewStatus): readonly string[] {
     ["event times", span],
     [
       "pending",
-      pendingRows === 0n ? "" : `${formatCount(Number(pendingRows))} rows, not in files yet`,
+      pendingRows === 0n ? "" : `${counted(Number(pendingRows), "row")}, not in files yet`,
     ],
     ["materialised", materialized],
-    [
-      "to materialise",
-      unmaterializedRows === 0n ? "" : `${formatCount(Number(unmaterializedRows))} rows`,
-    ],
+    ["to materialise", unmaterializedRows === 0n ? "" : counted(Number(unmaterializedRows), "row")],
   ]);
 }
 

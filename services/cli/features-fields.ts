@@ -4,7 +4,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Duration, DurationSchema } from "@bufbuild/protobuf/wkt";
 import { ValueType } from "../../gen/plinth/features/v1/value_pb.js";
-import { nearestName } from "../common/nearest-name.ts";
+import { didYouMean } from "../common/nearest-name.ts";
 import { type Entry, type Fault, type Place, type Tree, whatCame } from "./features-tree.ts";
 
 /** The keys a map may have, each with what it may be called as well. */
@@ -79,9 +79,8 @@ export function fieldsOf(
 }
 
 function unknownKey(key: string, what: string, known: readonly string[]): string {
-  const near = nearestName(camelCase(key), known);
-  const hint = near === undefined ? `It may have ${known.join(", ")}` : `Did you mean ${near}?`;
-  return `${what} has no "${key}". ${hint}`;
+  const hint = didYouMean(camelCase(key), known) || ` It may have ${known.join(", ")}`;
+  return `${what} has no "${key}".${hint}`;
 }
 
 /** Notes that a key that must be there is not. */
@@ -90,6 +89,7 @@ export function missing(at: Place, text: string, faults: Fault[]): undefined {
   return undefined;
 }
 
+/** The text that stands under a key. */
 export function textOf(entry: Entry | undefined, faults: Fault[]): string | undefined {
   return entry === undefined ? undefined : text(entry.value, entry.key, faults);
 }
@@ -102,6 +102,7 @@ export function text(tree: Tree, what: string, faults: Fault[]): string | undefi
   return missing(tree.at, `${what}: expected a text, got ${whatCame(tree)}`, faults);
 }
 
+/** The true or false that stands under a key. */
 export function flagOf(entry: Entry | undefined, faults: Fault[]): boolean | undefined {
   if (entry === undefined) {
     return undefined;
@@ -114,6 +115,7 @@ export function flagOf(entry: Entry | undefined, faults: Fault[]): boolean | und
   return missing(value.at, text, faults);
 }
 
+/** The number that stands under a key; `whole`: from 0, without a fraction. */
 export function numberOf(
   entry: Entry | undefined,
   options: { readonly whole: boolean },
@@ -214,12 +216,13 @@ export function typeOf(tree: Tree, what: string, faults: Fault[]): ValueType | u
   if (type !== undefined) {
     return type;
   }
-  const near = nearestName(name, Object.keys(TYPES));
+  const known = Object.keys(TYPES);
   const hint =
-    near === undefined ? `Types are ${Object.keys(TYPES).join(", ")}` : `Did you mean ${near}?`;
-  return missing(tree.at, `${what}: there is no type "${held}". ${hint}`, faults);
+    didYouMean(name, [...known, ...Object.keys(FEAST_TYPES)]) || ` Types are ${known.join(", ")}`;
+  return missing(tree.at, `${what}: there is no type "${held}".${hint}`, faults);
 }
 
+/** As typeOf, of what stands under a key. */
 export function typeOfEntry(entry: Entry | undefined, faults: Fault[]): ValueType | undefined {
   return entry === undefined ? undefined : typeOf(entry.value, entry.key, faults);
 }

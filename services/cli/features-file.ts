@@ -17,12 +17,14 @@
 /** What a module exports, as its default or as `definitions`. */
 export type DefinitionFile = readonly Definition[];
 
+/** One definition; `kind` says which. */
 export type Definition =
   | EntityDefinition
   | FeatureViewDefinition
   | OnDemandFeatureViewDefinition
   | FeatureServiceDefinition;
 
+/** A type of keys, features and request data. */
 export type TypeName =
   | "bool"
   | "int32"
@@ -76,6 +78,7 @@ export interface FeatureViewDefinition extends About {
   readonly offline?: boolean;
 }
 
+/** A feature that is more than its type. */
 export interface FeatureDefinition {
   readonly type: TypeName;
   readonly description?: string;
@@ -105,6 +108,7 @@ export interface FeatureServiceDefinition extends About {
   readonly loggingSampleRate?: number;
 }
 
+/** Features of one view, as a service takes them. */
 export interface ProjectionDefinition {
   readonly view: string;
   /** Absent: the newest. */

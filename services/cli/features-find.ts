@@ -10,6 +10,7 @@ import { CommandError, ExitCode, UsageError } from "./exit-codes.ts";
 import { KINDS, type Kind, nameOf, parseDefinition } from "./features-names.ts";
 import type { Session } from "./session.ts";
 
+/** A definition that was found, and its kind. */
 export type Found =
   | { readonly kind: "entity"; readonly definition: Entity }
   | { readonly kind: "view"; readonly definition: FeatureView }

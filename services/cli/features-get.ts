@@ -9,12 +9,13 @@ import {
   type ViewFreshness,
 } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { FieldStatus, type Column as ValueColumn } from "../../gen/plinth/features/v1/value_pb.js";
+import { NotFound } from "../common/errors/domain-error.ts";
 import { UsageError } from "./exit-codes.ts";
 import { cellText, typeOfColumn } from "./features-cells.ts";
 import { entityColumns, readKeys } from "./features-columns.ts";
-import { fullName, shortFeatureName } from "./features-names.ts";
+import { fullName, parseDefinition, shortFeatureName } from "./features-names.ts";
 import { ageText, exactTime } from "./features-times.ts";
-import { referenceShape } from "./features-views.ts";
+import { isView, referenceShape } from "./features-views.ts";
 import { statusText } from "./prediction-features.ts";
 import type { Session } from "./session.ts";
 import type { Column } from "./table.ts";
@@ -36,10 +37,7 @@ export async function getFeatures(
 ): Promise<void> {
   const { output, parent } = session;
   const name = serviceName(session, references);
-  const service =
-    name === undefined
-      ? undefined
-      : await session.features.getFeatureService({ name }, session.call);
+  const service = name === undefined ? undefined : await findService(session, name);
   const listed = service === undefined ? await referenceShape(session, references) : undefined;
   const wanted = service?.requestColumns ?? listed?.columns ?? [];
   const { entity: pairs, file } = options;
@@ -85,6 +83,22 @@ function serviceName(session: Session, references: readonly string[]): string | 
     throw new UsageError("Name one feature service, or features as view:feature.");
   }
   return fullName("service", references[0] ?? "", session.workspace);
+}
+
+/** @throws UsageError where a view has the name, else what the server says. */
+async function findService(session: Session, name: string): Promise<FeatureService> {
+  const { features, call } = session;
+  try {
+    return await features.getFeatureService({ name }, call);
+  } catch (error) {
+    const { id } = parseDefinition(name, session.workspace);
+    const view = error instanceof NotFound && (await isView(session, id));
+    throw view
+      ? new UsageError(
+          `${id} is a feature view. Name its features as ${id}:feature, or ${id}:* for all.`,
+        )
+      : error;
+  }
 }
 
 /** Freshness by feature, in the order of the results; undefined for a computed one. */

@@ -20,12 +20,14 @@ export type TargetWord = "online" | "offline" | "both";
 /** What happens to the good rows beside bad ones, as --bad-rows says it. */
 export type BadRowsWord = "reject" | "skip";
 
+/** --target in the terms of the protocol; the server sends rows only where the view keeps them. */
 export const TARGETS: Readonly<Record<TargetWord, PushTarget>> = {
   both: PushTarget.UNSPECIFIED,
   online: PushTarget.ONLINE,
   offline: PushTarget.OFFLINE,
 };
 
+/** --bad-rows in the terms of the protocol. */
 export const BAD_ROWS: Readonly<Record<BadRowsWord, BadRows>> = {
   reject: BadRows.REJECT_BATCH,
   skip: BadRows.SKIP,

@@ -53,10 +53,10 @@ function trainingSetCommand(features: Command, runtime: Runtime): void {
     .requiredOption("--entities <file>", "the table: .parquet, .csv, .ndjson or .jsonl")
     .requiredOption("--out <file>", "where to write the training set")
     .addOption(
-      new Option("--format <form>", "form of the training set (default: by --out)").choices([
-        "parquet",
-        "csv",
-      ]),
+      new Option(
+        "--format <form>",
+        "form of the training set (default: by the name of --out)",
+      ).choices(["parquet", "csv"]),
     )
     .addOption(
       new Option("--input-format <form>", "form of the table, where its name does not say").choices(
@@ -127,8 +127,8 @@ function checkCommands(features: Command, runtime: Runtime): void {
     .command("compact")
     .summary("tidy the files of a view's history")
     .description(
-      "Join the small files of each day, drop rows that are there twice, and bring old files to the " +
-        "newest version. Values stay as they are.",
+      "Join the small files of each day and drop rows that are there twice. What is read from history " +
+        "stays the same. The server does so by itself where a day has many files.",
     )
     .argument("<view...>", "ids of feature views");
   waitOptions(compact);
@@ -139,6 +139,7 @@ function checkCommands(features: Command, runtime: Runtime): void {
 function followCommands(features: Command, runtime: Runtime): void {
   const jobs = features
     .command("jobs")
+    .summary("list jobs, newest first")
     .description("List the jobs of the workspace, newest first.")
     .addOption(limitOption());
   examples(jobs, [["The last ten", "plinth features jobs --limit 10"]]);

@@ -3,6 +3,7 @@
 import {
   type Erasure,
   type Ingestion,
+  type IngestionResult,
   type Job,
   type SkewCheck,
   Job_State as State,
@@ -14,7 +15,7 @@ import { exactTime } from "./features-times.ts";
 import { formatTime } from "./format.ts";
 import { stepsText } from "./job-bar.ts";
 import { statusText } from "./prediction-features.ts";
-import { formatBytes, formatCount } from "./progress.ts";
+import { counted, formatBytes, formatCount } from "./progress.ts";
 import { type Column, factLines, tableLines } from "./table.ts";
 
 /** What a job does, as `plinth features jobs` has it. */
@@ -96,9 +97,9 @@ export function resultLines(job: Job): readonly string[] {
       return result === undefined
         ? []
         : [
-            `${shortFeatureName(featureView)}: ${formatCount(result.filesBefore)} files are now ` +
-              `${formatCount(result.filesAfter)}, ${count(result.rowsBefore)} rows ` +
-              `${count(result.rowsAfter)}.`,
+            `${shortFeatureName(featureView)}: ${counted(result.filesBefore, "file")} with ` +
+              `${counted(Number(result.rowsBefore), "row")} became ` +
+              `${counted(result.filesAfter, "file")} with ${counted(Number(result.rowsAfter), "row")}.`,
           ];
     }
     case "skewCheck":
@@ -141,17 +142,20 @@ function ingestionLines({ result, featureView }: Ingestion): readonly string[] {
     return [];
   }
   const refused = result.rowsRefused === 0n ? "" : `, ${count(result.rowsRefused)} refused`;
-  const shown = result.refusals.map(
-    ({ row, column, reason }) =>
-      `  row ${row + 1n}: ${column === "" ? "" : `${column}: `}${reason}`,
-  );
-  const rest = Number(result.rowsRefused) - shown.length;
   return [
     `${shortFeatureName(featureView)}: ${count(result.rowsRead)} rows read, ` +
       `${count(result.rowsWritten)} stored, ${count(result.keysWritten)} keys written online${refused}.`,
-    ...shown,
-    ...(rest > 0 ? [`  and ${formatCount(rest)} more`] : []),
+    ...refusalLines(result).map((line) => `  ${line}`),
   ];
+}
+
+/** The rows that an ingestion refused, counted from 1 as people count. */
+export function refusalLines({ refusals, rowsRefused }: IngestionResult): readonly string[] {
+  const shown = refusals.map(
+    ({ row, column, reason }) => `row ${row + 1n}: ${column === "" ? "" : `${column}: `}${reason}`,
+  );
+  const rest = Number(rowsRefused) - new Set(refusals.map(({ row }) => row)).size;
+  return rest > 0 ? [...shown, `and ${counted(rest, "more row")}`] : shown;
 }
 
 function erasureLines({ result, dryRun }: Erasure): readonly string[] {

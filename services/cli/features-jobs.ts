@@ -4,7 +4,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Job, JobSchema } from "../../gen/plinth/features/v1/job_pb.js";
 import { ListJobsResponseSchema } from "../../gen/plinth/features/v1/job_service_pb.js";
-import type { ExitCode } from "./exit-codes.ts";
 import { UsageError } from "./exit-codes.ts";
 import { downloadTrainingSet } from "./features-download.ts";
 import { jobLines, progressText, resultLines, stateText, workText } from "./features-job-report.ts";
@@ -134,18 +133,10 @@ export async function carryOut(
   options: StartOptions,
 ): Promise<Job | undefined> {
   const job = await follow(session, started, options);
-  if (job !== undefined) {
-    await printResult(session, job);
-  }
-  return job;
-}
-
-/** The result of a job that is done. */
-export async function printResult(session: Session, job: Job): Promise<ExitCode | undefined> {
-  if (session.output.json) {
+  if (job !== undefined && session.output.json) {
     await session.output.message(JobSchema, job);
-  } else {
+  } else if (job !== undefined) {
     session.output.lines(resultLines(job));
   }
-  return undefined;
+  return job;
 }

@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import { CommandError, ExitCode } from "./exit-codes.ts";
 import { type Shaped, shapeOf } from "./features-shape.ts";
 import { type Fault, type Tree, treeOf, whatCame } from "./features-tree.ts";
+import { counted } from "./progress.ts";
 
 /** A file beyond this is data, not definitions. */
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
@@ -39,10 +40,13 @@ export async function loadDefinitions(paths: readonly string[]): Promise<readonl
   return shaped;
 }
 
-/** The error that tells faults by their places. */
+/** The error that tells faults by their places, in the order of these. */
 export function refused(faults: readonly Fault[]): CommandError {
-  const count = faults.length === 1 ? "1 fault" : `${faults.length} faults`;
-  const shown = faults.slice(0, FAULTS_SHOWN_MAX).map(({ at, text }) => `${at}: ${text}`);
+  const count = counted(faults.length, "fault");
+  const shown = [...faults]
+    .sort((a, b) => a.at.localeCompare(b.at, "en", { numeric: true }))
+    .slice(0, FAULTS_SHOWN_MAX)
+    .map(({ at, text }) => `${at}: ${text}`);
   const rest = faults.length - shown.length;
   return new CommandError(`The definitions have ${count}; nothing was changed.`, {
     exitCode: ExitCode.invalidInput,

@@ -63,6 +63,9 @@ export async function checkSkew(
   );
   const done = await carryOut(session, job, options);
   const result = done?.work.case === "skewCheck" ? done.work.value.result : undefined;
+  if (result?.rowsChecked === 0n) {
+    session.output.note("Reads are kept where the service has a loggingSampleRate above 0.");
+  }
   return (result?.rowsDiffering ?? 0n) > 0n ? ExitCode.failed : ExitCode.ok;
 }
 

@@ -4,12 +4,13 @@
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { encodeModel } from "../common/testing/onnx-writer.ts";
-import { fileFolder, type PlinthOptions, plinth, startMeshProcess } from "./testing.ts";
+import { fileFolder, plinth, shareMeshProcess } from "./testing.ts";
 
 const folder = fileFolder();
-let mesh: Awaited<ReturnType<typeof startMeshProcess>>;
+const mesh = shareMeshProcess(join(folder, "data"));
+const { run, json } = mesh;
 
 /** Rows of these tests are younger than a ttl of days. */
 const HOUR_MS = 3_600_000;
@@ -40,25 +41,6 @@ projections:
   - departure
 loggingSampleRate: 1
 `;
-
-beforeAll(async () => {
-  mesh = await startMeshProcess(join(folder, "data"));
-});
-
-afterAll(async () => {
-  const { code, stderr } = await mesh.stop();
-  expect(code, stderr).toBe(0);
-});
-
-function run(line: string, options: PlinthOptions = {}) {
-  return plinth(line.split(" "), { address: mesh.address, ...options });
-}
-
-async function json(line: string, options: PlinthOptions = {}) {
-  const { code, stdout, stderr } = await run(`${line} --json`, options);
-  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-  return JSON.parse(stdout);
-}
 
 function file(name: string, text: string | Uint8Array): string {
   const path = join(folder, name);
@@ -121,8 +103,8 @@ describe("definitions", () => {
     const text = DEFINITIONS.replace("getHours", "getHourz").replace("default: 0", "default: x");
     const { code, stderr } = await run(`features apply ${file("wrong.yaml", text)}`);
     expect(code).toBe(4);
-    expect(stderr).toMatch(/wrong\.yaml:11:26: delays, features\[1\]\.default_value: /);
-    expect(stderr).toMatch(/wrong\.yaml:17:35: departure, features\[0\]\.expression: /);
+    expect(stderr).toMatch(/wrong\.yaml:11:26: delays, features\.flights\.default_value: /);
+    expect(stderr).toMatch(/wrong\.yaml:17:35: departure, features\.hour\.expression: /);
   });
 
   it("deletes only with --yes where nobody can be asked, and what is read not at all", async () => {
@@ -222,10 +204,23 @@ describe("values", () => {
     ]);
   });
 
+  it("refuses a column of --row that the view has not, before it makes a feature null", async () => {
+    const { code, stderr } = await run("features push delays --row airport=ORD,meen=1");
+    expect(code).toBe(4);
+    expect(stderr).toContain('The view has no "meen". Did you mean "mean"?\n');
+    expect(stderr).toContain("Rows of the view have airport, time, known, m, flights.\n");
+  });
+
+  it("says how to name the features of a view that is named as a service", async () => {
+    const { code, stderr } = await run("features get delays --entity airport=ATL");
+    expect(code).toBe(2);
+    expect(stderr).toContain("delays is a feature view. Name its features as delays:feature");
+  });
+
   it("says what a service is asked with when a key is missing or mistyped", async () => {
     const { code, stderr } = await run("features get delay_model --entity orgin=ATL");
     expect(code).toBe(4);
-    expect(stderr).toContain('There is no column "orgin". Did you mean origin?');
+    expect(stderr).toContain('There is no column "orgin". Did you mean "origin"?');
     expect(stderr).toContain("It takes origin (string), departure (timestamp).");
   });
 });
@@ -254,7 +249,10 @@ describe("jobs", () => {
     const bad = file("bad-file.csv", `airport,time,known,m\nATL,${at(1)},,x\nSFO,${at(1)},,1\n`);
     const failed = await run(`features ingest delays ${bad}`);
     expect(failed).toMatchObject({ code: 4, stdout: "" });
-    expect(failed.stderr).toMatch(/error: jobs\/\S+ FAILED: /);
+    expect(failed.stderr).toMatch(/error: jobs\/\S+ FAILED: 1 of 2 rows cannot be stored, and/);
+    expect(failed.stderr).toMatch(
+      /^ {2}- row 1: m: is "x"; .*leave bad ones out: --bad-rows skip/ms,
+    );
     const skipped = await run(`features ingest delays ${bad} --bad-rows skip`);
     expect(skipped.code).toBe(8);
     expect(skipped.stdout).toMatch(/1 stored.*1 refused\.\n {2}row 1: m: /s);

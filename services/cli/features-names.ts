@@ -11,12 +11,13 @@ import {
   onDemandFeatureViewName,
   onDemandFeatureViewVersionName,
 } from "../common/names.ts";
-import { nearestName } from "../common/nearest-name.ts";
+import { didYouMean } from "../common/nearest-name.ts";
 import { UsageError } from "./exit-codes.ts";
 import type { Session } from "./session.ts";
 
 /** The kinds of definitions, as they are typed. */
 export const KINDS = ["entity", "view", "on-demand", "service"] as const;
+/** One of them. */
 export type Kind = (typeof KINDS)[number];
 
 /** What each kind may be called as well. */
@@ -45,6 +46,7 @@ const ID = /^[a-zA-Z_][a-zA-Z0-9_.-]{0,127}$/;
 const VERSION = /^[1-9]\d{0,17}$/;
 const JOB = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}$/;
 
+/** What a name on the command line stands for. */
 export interface Reference {
   /** Absent: only the name was said. */
   readonly kind: Kind | undefined;
@@ -76,8 +78,7 @@ export function kindOf(text: string): Kind {
   const said = text.toLowerCase().replaceAll("_", "-");
   const kind = KINDS.find((one) => one === said || SPELLINGS[one].includes(said));
   if (kind === undefined) {
-    const near = nearestName(said, KINDS);
-    const hint = near === undefined ? "" : ` Did you mean ${near}?`;
+    const hint = didYouMean(said, KINDS);
     throw new UsageError(`Kinds are ${KINDS.join(", ")}; got "${text}".${hint}`);
   }
   return kind;

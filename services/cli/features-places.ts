@@ -4,21 +4,8 @@
 import { type FieldViolation, InvalidArgument } from "../common/errors/domain-error.ts";
 import { camelCase } from "./features-fields.ts";
 import { refused } from "./features-load.ts";
-import type { Shaped } from "./features-shape.ts";
+import { type Shaped, SPELLINGS } from "./features-shape.ts";
 import type { Fault, Place, Tree } from "./features-tree.ts";
-
-/** What a field of the request may be called in a file. */
-const SPELLINGS: Readonly<Record<string, readonly string[]>> = {
-  features: ["schema", "expressions"],
-  projections: ["features"],
-  valueType: ["type", "dtype"],
-  defaultValue: ["default"],
-  featureView: ["view", "onDemandView", "onDemandFeatureView"],
-  source: ["batchSource"],
-  entities: ["entity"],
-  joinKeys: ["joinKey", "joinKeyMap"],
-  eventTimestampColumn: ["timestampField"],
-};
 
 /** The refusal of an apply told by places in files; other errors stay as they are. */
 export function placed(error: unknown, definitions: readonly Shaped[]): unknown {
@@ -44,8 +31,18 @@ function faultOf(
   const said = description.startsWith(`${field}: `)
     ? description.slice(field.length + 2)
     : description;
-  const text = path === "" ? `${one.name}: ${said}` : `${one.name}, ${path}: ${said}`;
+  const text = path === "" ? `${one.name}: ${said}` : `${one.name}, ${named(path, one)}: ${said}`;
   return { at: placeIn(one.tree, path), text };
+}
+
+/** "features[1].default_value" with the name in place of the number: "features.flights.default_value" */
+function named(path: string, { value }: Shaped): string {
+  return path.replace(/^(\w+)\[(\d+)\]/, (all, list: string, index: string) => {
+    const items: unknown = value[camelCase(list) as keyof typeof value];
+    const item: unknown = Array.isArray(items) ? items[Number(index)] : undefined;
+    const isNamed = typeof item === "object" && item !== null && "name" in item;
+    return isNamed ? `${list}.${item.name}` : all;
+  });
 }
 
 /** As deep into the tree as the path leads. */
@@ -72,6 +69,6 @@ function placeIn(tree: Tree, path: string): Place {
 }
 
 function entryOf(node: Extract<Tree, { kind: "map" }>, name: string) {
-  const spellings = [name, ...(SPELLINGS[name] ?? [])];
+  const spellings = [name, ...(SPELLINGS.get(name) ?? [])];
   return node.entries.find((entry) => spellings.includes(camelCase(entry.key)));
 }

@@ -12,14 +12,16 @@ export interface ProjectionInit {
   readonly joinKeys: Record<string, string>;
 }
 
-const PROJECTION: Keys = {
+/** The keys of a projection. */
+export const PROJECTION: Keys = {
   featureView: ["view", "onDemandView", "onDemandFeatureView"],
   version: [],
   features: [],
   joinKeys: ["joinKeyMap"],
 };
 
-const SELECTED: Keys = { feature: ["name"], alias: ["as"] };
+/** The keys of a feature that a projection takes under another name. */
+export const SELECTED: Keys = { feature: ["name"], alias: ["as"] };
 
 /** "airport_delays", "airport_delays@3", "airport_delays:mean_delay", "airport_delays@3:mean_delay" */
 const SHORT = /^([^@:\s]+)(?:@([1-9]\d{0,17}))?(?::([^@:\s]+))?$/;

@@ -10,7 +10,7 @@ import {
   type PushTarget,
 } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { ValueType } from "../../gen/plinth/features/v1/value_pb.js";
-import { nearestName } from "../common/nearest-name.ts";
+import { didYouMean } from "../common/nearest-name.ts";
 import { CommandError, ExitCode } from "./exit-codes.ts";
 import { columnOf, type Written } from "./features-cells.ts";
 import type { Typed, ViewShape } from "./features-views.ts";
@@ -32,6 +32,7 @@ interface Stretch {
   readonly line: number | undefined;
 }
 
+/** A batch on its way, and where its rows came from. */
 export interface Batch {
   readonly request: PushFeaturesRequest;
   readonly rows: number;
@@ -39,15 +40,19 @@ export interface Batch {
   readonly stretches: readonly Stretch[];
 }
 
+/** What batches are made for. */
 export interface BatchOptions {
   readonly shape: ViewShape;
   /** The event time of rows that say none. Absent: they must. */
   readonly now: Date | undefined;
+  /** What becomes of columns that the view does not have. */
+  readonly extras: "refuse" | "leave-out";
   readonly output: Output;
   readonly target: PushTarget;
   readonly badRows: BadRows;
 }
 
+/** Makes batches of rows, and keeps account of columns that it left out. */
 export class BatchMaker {
   readonly #options: BatchOptions;
   /** Column of the input to field of the view. */
@@ -117,8 +122,7 @@ export class BatchMaker {
   noteLeftOut(): void {
     const names = this.#fields.map(({ name }) => name);
     for (const column of this.#leftOut) {
-      const near = nearestName(column, names);
-      const hint = near === undefined ? "" : ` Did you mean ${near}?`;
+      const hint = didYouMean(column, names);
       this.#options.output.note(
         `The view has no "${printable(column)}"; the column was left out.${hint}`,
       );
@@ -129,7 +133,9 @@ export class BatchMaker {
     const row: Record<string, Written> = {};
     for (const [column, value] of Object.entries(values)) {
       const name = this.#names.get(column);
-      if (name === undefined) {
+      if (name === undefined && this.#options.extras === "refuse") {
+        throw this.#unknown(column);
+      } else if (name === undefined) {
         this.#leftOut.add(column);
       } else {
         row[name] = value;
@@ -140,6 +146,19 @@ export class BatchMaker {
       row[EVENT_TIME] ??= now.toISOString();
     }
     return row;
+  }
+
+  #unknown(column: string): CommandError {
+    const hint = didYouMean(column, [...this.#names.keys()]);
+    return new CommandError(`The view has no "${printable(column)}".${hint}`, {
+      exitCode: ExitCode.invalidInput,
+      advice: [this.#columnsText()],
+    });
+  }
+
+  #columnsText(): string {
+    const columns = this.#fields.map(({ name }) => this.#columnOf(name));
+    return `Rows of the view have ${columns.join(", ")}.`;
   }
 
   /** A column that no row of the first batch has is missing from the file, not from its rows. */
@@ -153,9 +172,7 @@ export class BatchMaker {
       const columns = missing.map((name) => this.#columnOf(name));
       throw new CommandError(`The input has no column ${columns.join(", ")}.`, {
         exitCode: ExitCode.invalidInput,
-        advice: [
-          `Rows of the view have ${this.#fields.map(({ name }) => this.#columnOf(name)).join(", ")}.`,
-        ],
+        advice: [this.#columnsText()],
       });
     }
   }

@@ -41,9 +41,12 @@ export async function pushRows(
   const shape = await viewShape(session, view);
   const onError = options.badRows === "skip" ? "skip" : "stop";
   const feed = new RowFeed({ source, skipRows: 0, onError, output: session.output });
+  const isTyped = file === undefined;
   const maker = new BatchMaker({
     shape,
-    now: file === undefined && options.row !== undefined ? new Date() : undefined,
+    now: isTyped ? new Date() : undefined,
+    // A column that a person mistyped would make the feature null.
+    extras: isTyped ? "refuse" : "leave-out",
     output: session.output,
     target: TARGETS[options.target],
     badRows: BAD_ROWS[options.badRows],

@@ -11,6 +11,7 @@ import { KINDS, type Kind, kindOf } from "./features-names.ts";
 import { ageText } from "./features-times.ts";
 import { formatTime } from "./format.ts";
 import { messageJson } from "./output.ts";
+import { counted } from "./progress.ts";
 import { listAll, noteMore, type Session } from "./session.ts";
 import { shortName } from "./version-reference.ts";
 
@@ -129,7 +130,7 @@ function listViews(session: Session, limit: number) {
         const { name, version, updateTime, description, ttl } = view;
         const ttlText =
           ttl === undefined || ttl.seconds === 0n ? "" : `, ttl ${ageText(Number(ttl.seconds))}`;
-        const holds = `${counted(view.features, "feature")} of ${view.entities.join(", ")}${ttlText}`;
+        const holds = `${counted(view.features.length, "feature")} of ${view.entities.join(", ")}${ttlText}`;
         const json = () => messageJson(FeatureViewSchema, view);
         return { kind: "view", name, version, holds, updateTime, description, json };
       }),
@@ -144,7 +145,7 @@ function listOnDemand(session: Session, limit: number) {
     items: (response) =>
       response.onDemandFeatureViews.map((view): Listed => {
         const { name, version, updateTime, description } = view;
-        const holds = `${counted(view.features, "feature")} from ${counted(view.inputs, "input")}`;
+        const holds = `${counted(view.features.length, "feature")} from ${counted(view.inputs.length, "input")}`;
         const json = () => messageJson(OnDemandFeatureViewSchema, view);
         return { kind: "on-demand", name, version, holds, updateTime, description, json };
       }),
@@ -160,13 +161,9 @@ function listServices(session: Session, limit: number) {
       response.featureServices.map((service): Listed => {
         const { name, version, updateTime, description } = service;
         const views = new Set(service.projections.map(({ featureView }) => featureView));
-        const holds = `${counted(service.outputFeatures, "feature")} of ${counted([...views], "view")}`;
+        const holds = `${counted(service.outputFeatures.length, "feature")} of ${counted(views.size, "view")}`;
         const json = () => messageJson(FeatureServiceSchema, service);
         return { kind: "service", name, version, holds, updateTime, description, json };
       }),
   });
-}
-
-function counted(items: readonly unknown[], what: string): string {
-  return items.length === 1 ? `1 ${what}` : `${items.length} ${what}s`;
 }

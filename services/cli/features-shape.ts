@@ -1,6 +1,6 @@
 // From what a file says to the messages of ApplyDefinitions: the short forms written out, every
 // fault of shape noted with its place. What definitions mean (names, types that fit, features that
-// exist) is the server's to check; definition-places.ts finds its findings in the file.
+// exist) is the server's to check; features-places.ts finds its findings in the file.
 
 import type { JsonValue, MessageInitShape } from "@bufbuild/protobuf";
 import type { EntitySchema } from "../../gen/plinth/features/v1/entity_pb.js";
@@ -8,7 +8,7 @@ import type { FeatureServiceSchema } from "../../gen/plinth/features/v1/feature_
 import type { FeatureViewSchema } from "../../gen/plinth/features/v1/feature_view_pb.js";
 import type { OnDemandFeatureViewSchema } from "../../gen/plinth/features/v1/on_demand_feature_view_pb.js";
 import type { ValueType } from "../../gen/plinth/features/v1/value_pb.js";
-import { nearestName } from "../common/nearest-name.ts";
+import { didYouMean } from "../common/nearest-name.ts";
 import {
   durationValueOf,
   type Fields,
@@ -23,7 +23,7 @@ import {
   typeOf,
   typeOfEntry,
 } from "./features-fields.ts";
-import { projectionsOf } from "./features-projections.ts";
+import { PROJECTION, projectionsOf, SELECTED } from "./features-projections.ts";
 import { type Entry, type Fault, type Tree, whatCame } from "./features-tree.ts";
 
 /** What a file's definitions are, before and after. */
@@ -90,6 +90,20 @@ const SOURCE: Keys = {
   fieldMapping: [],
 };
 
+/** What each key of a definition may be called as well, by the name that the request has for it. */
+export const SPELLINGS: ReadonlyMap<string, readonly string[]> = spellingsOf([
+  ...Object.values(KEYS),
+  ...[FEATURE, EXPRESSION, FIELD, SOURCE, PROJECTION, SELECTED],
+]);
+
+function spellingsOf(all: readonly Keys[]): ReadonlyMap<string, readonly string[]> {
+  const spellings = new Map<string, string[]>();
+  for (const [name, others] of all.flatMap((keys) => Object.entries(keys))) {
+    spellings.set(name, [...(spellings.get(name) ?? []), ...others]);
+  }
+  return spellings;
+}
+
 /** One definition, or undefined where it is none; its faults are noted. */
 export function shapeOf(tree: Tree, faults: Fault[]): Shaped | undefined {
   const kind = kindOf(tree, faults);
@@ -149,9 +163,8 @@ function kindOf(tree: Tree, faults: Fault[]): Kind | undefined {
   const said = textOf(entry, faults);
   const kind = KINDS.find((one) => one === said);
   if (kind === undefined && said !== undefined) {
-    const near = nearestName(said, KINDS);
-    const hint = near === undefined ? `Kinds are ${known}` : `Did you mean ${near}?`;
-    return missing(entry.value.at, `there is no kind "${said}". ${hint}`, faults);
+    const hint = didYouMean(said, KINDS) || ` Kinds are ${known}`;
+    return missing(entry.value.at, `there is no kind "${said}".${hint}`, faults);
   }
   return kind;
 }
@@ -188,7 +201,7 @@ function viewOf(about: { readonly name: string }, fields: Fields, faults: Fault[
     return {
       ...fieldOf(member),
       description: textOf(member.fields.get("description"), faults) ?? "",
-      ...(defaultValue === undefined ? {} : { defaultValue: defaultValue }),
+      ...(defaultValue === undefined ? {} : { defaultValue }),
     };
   });
   const ttl = durationValueOf(fields.get("ttl"), faults);

@@ -2,9 +2,10 @@
 // server, the training set comes down, and its name is told for the model's lineage.
 
 import { randomUUID } from "node:crypto";
-import { extname } from "node:path";
 import { type Job, JobSchema } from "../../gen/plinth/features/v1/job_pb.js";
 import { TableFormat } from "../../gen/plinth/features/v1/table_pb.js";
+import { InvalidArgument } from "../common/errors/domain-error.ts";
+import { CommandError, exitCodeOf, UsageError } from "./exit-codes.ts";
 import { saveTrainingSet } from "./features-download.ts";
 import { resultLines } from "./features-job-report.ts";
 import { follow, type StartOptions } from "./features-jobs.ts";
@@ -29,26 +30,29 @@ export async function makeTrainingSet(
   options: TrainingSetOptions,
 ): Promise<void> {
   const { output } = session;
+  const format = formatOf(options);
   const featureService = fullName("service", service, session.workspace);
   // A service that is not there is found before a large file was sent.
   await session.features.getFeatureService({ name: featureService }, session.call);
   const { entities: path } = options;
   const table = await uploadTable(session, path, tableFormat(options.inputFormat, path));
-  const started = await session.jobs.createTrainingSet(
-    {
-      parent: session.parent,
-      jobId: options.jobId ?? "",
-      requestId: randomUUID(),
-      trainingSet: {
-        featureService,
-        table: table.name,
-        eventTimestampColumn: options.timeColumn ?? "",
-        format: formatOf(options),
-        ignoreCreatedTimestamp: options.ignoreCreated ?? false,
-      },
+  const request = {
+    parent: session.parent,
+    jobId: options.jobId ?? "",
+    requestId: randomUUID(),
+    trainingSet: {
+      featureService,
+      table: table.name,
+      eventTimestampColumn: options.timeColumn ?? "",
+      format,
+      ignoreCreatedTimestamp: options.ignoreCreated ?? false,
     },
-    session.call,
-  );
+  };
+  const started = await session.jobs
+    .createTrainingSet(request, session.call)
+    .catch((error: unknown) => {
+      throw withTimeColumn(error);
+    });
   const job = await follow(session, started, options);
   if (job === undefined) {
     output.note(
@@ -66,9 +70,28 @@ export async function makeTrainingSet(
   output.note(lineageHint(job));
 }
 
-function formatOf(options: TrainingSetOptions): TableFormat {
-  const format = options.format ?? extname(options.out).toLowerCase().slice(1);
-  return format === "csv" ? TableFormat.CSV : TableFormat.PARQUET;
+/** Where the table lacks the column of the times, says which option names it. */
+function withTimeColumn(error: unknown): unknown {
+  const isMissing =
+    error instanceof InvalidArgument &&
+    error.violations.some(({ field }) => field === "event_timestamp_column");
+  return isMissing
+    ? new CommandError(error.message, {
+        exitCode: exitCodeOf(error.kind),
+        advice: ["Name the column with each row's time as --time-column."],
+      })
+    : error;
+}
+
+/** @throws UsageError when neither the option nor the name of the file says it. */
+function formatOf({ format, out }: TrainingSetOptions): TableFormat {
+  const found = tableFormat(format, out);
+  if (found !== TableFormat.PARQUET && found !== TableFormat.CSV) {
+    throw new UsageError(
+      `"${out}" ends in neither .parquet nor .csv. Name it so, or say --format parquet or csv.`,
+    );
+  }
+  return found;
 }
 
 /**
@@ -84,8 +107,8 @@ function noteUnknown(session: Session, job: Job): void {
   if (absent.length > 0 && result.sources.some(({ rows }) => rows > 0n)) {
     session.output.warning(
       `No row has ${absent.map(({ feature }) => feature).join(", ")}. Values count from when they ` +
-        "were known: rows whose file has no creation time are known from when they were stored. Name " +
-        "its column as the source's createdTimestampColumn, or give --ignore-created.",
+        "were known: rows that came without a creation time are known from when they were stored. Bring " +
+        "them with one (created_timestamp), or give --ignore-created.",
     );
   }
 }

@@ -7,24 +7,28 @@ export type Place = string;
 /** Integers beyond 2^53 are text, as protobuf's JSON has them. */
 export type Scalar = string | number | boolean | null;
 
+/** One value. */
 export interface ScalarTree {
   readonly kind: "scalar";
   readonly value: Scalar;
   readonly at: Place;
 }
 
+/** Values in order. */
 export interface ListTree {
   readonly kind: "list";
   readonly items: readonly Tree[];
   readonly at: Place;
 }
 
+/** Values by key, in the order of the file. */
 export interface MapTree {
   readonly kind: "map";
   readonly entries: readonly Entry[];
   readonly at: Place;
 }
 
+/** A key of a map and what stands under it. */
 export interface Entry {
   readonly key: string;
   /** Where the key stands. */
@@ -32,6 +36,7 @@ export interface Entry {
   readonly value: Tree;
 }
 
+/** Any value of a definition. */
 export type Tree = ScalarTree | ListTree | MapTree;
 
 /** What is wrong, and where. */

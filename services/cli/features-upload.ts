@@ -7,7 +7,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { UploadTableRequestSchema } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { type Table, TableFormat } from "../../gen/plinth/features/v1/table_pb.js";
 import { UsageError } from "./exit-codes.ts";
-import { bytesBar, formatBytes, formatCount } from "./progress.ts";
+import { bytesBar, counted, formatBytes } from "./progress.ts";
 import type { Session } from "./session.ts";
 
 /** A sixteenth of the protocol's limit: enough for the rate, small enough for a smooth bar. */
@@ -18,9 +18,6 @@ const FORMATS: Readonly<Record<string, TableFormat>> = {
   csv: TableFormat.CSV,
   ndjson: TableFormat.NDJSON,
 };
-
-/** The forms of files, as --input-format takes them. */
-export const TABLE_FORMATS = ["parquet", "csv", "ndjson"] as const;
 
 const EXTENSIONS: Readonly<Record<string, TableFormat>> = {
   ".parquet": TableFormat.PARQUET,
@@ -66,8 +63,8 @@ export async function uploadTable(
   const table = await session.jobs.uploadTable(requests(), session.call);
   bar[Symbol.dispose]();
   output.note(
-    `${basename(path)}: ${formatCount(Number(table.rows))} rows, ` +
-      `${table.columns.length} columns, ${formatBytes(Number(table.sizeBytes))} ` +
+    `${basename(path)}: ${counted(Number(table.rows), "row")}, ` +
+      `${counted(table.columns.length, "column")}, ${formatBytes(Number(table.sizeBytes))} ` +
       `(${TableFormat[table.format]}).`,
   );
   return table;

@@ -13,7 +13,7 @@ export function valueCommands(features: Command, runtime: Runtime): void {
   getCommand(features, runtime);
 }
 
-function targetOptions(command: Command): Command {
+function targetOptions(command: Command, whole: string): Command {
   return command
     .addOption(
       new Option("--target <store>", "where rows go, of what the view keeps")
@@ -21,7 +21,10 @@ function targetOptions(command: Command): Command {
         .default("both"),
     )
     .addOption(
-      new Option("--bad-rows <what>", "reject: nothing of a batch with one; skip: leave them out")
+      new Option(
+        "--bad-rows <what>",
+        `reject: store nothing of ${whole} that has one; skip: leave them out`,
+      )
         .choices(["reject", "skip"])
         .default("reject"),
     );
@@ -37,7 +40,7 @@ function pushCommand(features: Command, runtime: Runtime): void {
           "named after their content: the same command again changes nothing.",
         "A row has the join keys, event_timestamp (or the column that the view's source names), " +
           "created_timestamp where it is to say when it became known, and features; an empty CSV cell is " +
-          "no value. Columns that the view does not have are left out, and named.",
+          "no value. Columns that the view does not have are left out, and named; in --row they are refused.",
       ].join("\n\n"),
     )
     .argument("<view>", "id of the feature view")
@@ -55,7 +58,7 @@ function pushCommand(features: Command, runtime: Runtime): void {
         "json",
       ]),
     );
-  targetOptions(push).option(
+  targetOptions(push, "a batch").option(
     "--batch-size <rows>",
     "rows of one batch",
     wholeNumber(1, BATCH_ROWS_MAX),
@@ -80,12 +83,12 @@ function ingestCommand(features: Command, runtime: Runtime): void {
       "Upload a Parquet, CSV or NDJSON file and bring its rows into a feature view, by a job on the " +
         "server. Columns are read as the view's source says. The online store gets the newest row of " +
         "each key. Rows that say when they became known are the same rows however often they come; others " +
-        "became known when the job was started. With a bad row the job fails and nothing is stored, but " +
-        "under --bad-rows skip.",
+        "became known when the job was started. With a bad row the job fails and nothing is stored, " +
+        "unless bad rows are skipped.",
     )
     .argument("<view>", "id of the feature view")
     .argument("<file>", ".parquet, .csv, .ndjson or .jsonl");
-  targetOptions(ingest).addOption(
+  targetOptions(ingest, "a file").addOption(
     new Option("--input-format <form>", "form of the file, where its name does not say").choices([
       "parquet",
       "csv",

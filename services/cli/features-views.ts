@@ -73,6 +73,14 @@ interface SomeView {
   readonly features: readonly string[];
 }
 
+/** Whether a feature view or an on-demand one has the id. */
+export async function isView(session: Session, id: string): Promise<boolean> {
+  return anyView(session, id).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function anyView(session: Session, id: string): Promise<SomeView> {
   try {
     const { view, keys } = await viewShape(session, id);

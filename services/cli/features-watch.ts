@@ -2,6 +2,7 @@
 // the command says so, and how to come back; a watch that breaks is opened again.
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { BadRows } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { type Job, JobSchema, Job_State as State } from "../../gen/plinth/features/v1/job_pb.js";
 import {
   DeadlineExceeded,
@@ -10,11 +11,14 @@ import {
   InvalidArgument,
 } from "../common/errors/domain-error.ts";
 import { CommandError, ExitCode, exitCodeOf, Interrupted } from "./exit-codes.ts";
+import { refusalLines } from "./features-job-report.ts";
 import { shortFeatureName } from "./features-names.ts";
 import { jobBar } from "./job-bar.ts";
 import { errorOfStatus } from "./predict-refused.ts";
+import { counted, formatCount } from "./progress.ts";
 import type { Session } from "./session.ts";
 
+/** How a job is followed. */
 export interface WatchOptions {
   /** Ctrl-C cancels the job; otherwise it goes on. */
   readonly cancelOnInterrupt?: boolean;
@@ -84,6 +88,7 @@ export async function ended(session: Session, started: Job, options: WatchOption
   return job;
 }
 
+/** Whether nothing more happens to the job. */
 export function hasEnded(job: Job): boolean {
   return [State.SUCCEEDED, State.FAILED, State.CANCELLED].includes(job.state);
 }
@@ -106,6 +111,10 @@ export function failureOf(job: Job): CommandError {
   if (job.error === undefined) {
     return new CommandError(`${name} is ${State[job.state]}.`, { exitCode: ExitCode.failed });
   }
+  const refused = refusedRows(job);
+  if (refused !== undefined) {
+    return refused;
+  }
   const error = errorOfStatus(job.error);
   return new CommandError(`${name} FAILED: ${error.message}`, {
     exitCode: exitCodeOf(error.kind),
@@ -113,16 +122,34 @@ export function failureOf(job: Job): CommandError {
   });
 }
 
+/** An ingestion that bad rows ended, told by the rows of the file and the options of the command. */
+function refusedRows(job: Job): CommandError | undefined {
+  const { badRows, result } = job.work.case === "ingestion" ? job.work.value : {};
+  if (result === undefined || result.rowsRefused === 0n || badRows === BadRows.SKIP) {
+    return undefined;
+  }
+  const { rowsRead, rowsRefused } = result;
+  const refused = `${formatCount(Number(rowsRefused))} of ${counted(Number(rowsRead), "row")}`;
+  const name = shortFeatureName(job.name);
+  return new CommandError(`${name} FAILED: ${refused} cannot be stored, and nothing was.`, {
+    exitCode: ExitCode.invalidInput,
+    advice: [
+      ...refusalLines(result).map((line) => `- ${line}`),
+      "Correct the rows and ingest again, or leave bad ones out: --bad-rows skip.",
+    ],
+  });
+}
+
 function violationLines(error: DomainError): readonly string[] {
-  const lines =
+  const found =
     error instanceof InvalidArgument
-      ? error.violations.map(({ field, description }) =>
-          field === "" ? description : `${placeOf(field)}: ${description}`,
-        )
+      ? error.violations.map(({ field, description }) => ({ place: placeOf(field), description }))
       : error instanceof FailedPrecondition
-        ? error.violations.map(({ subject, description }) => `${subject}: ${description}`)
+        ? error.violations.map(({ subject, description }) => ({ place: subject, description }))
         : [];
-  return lines.filter((line) => !error.message.includes(line)).map((line) => `- ${line}`);
+  return found
+    .filter(({ description }) => !error.message.includes(description))
+    .map(({ place, description }) => `- ${place === "" ? "" : `${place}: `}${description}`);
 }
 
 /** "rows[0].delay" of a file is its row 1, as a person counts. */

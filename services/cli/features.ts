@@ -68,7 +68,7 @@ export function featureCommands(program: Command, runtime: Runtime): void {
 function applyCommand(features: Command, runtime: Runtime): void {
   const apply = features
     .command("apply")
-    .summary("make definitions so")
+    .summary("create and change definitions from files")
     .description(APPLY)
     .argument("<file...>", ".yaml, .yml, .json, .ts, .mts, .js or .mjs; - is YAML on stdin")
     .option("--dry-run", "show what would change, and change nothing")
@@ -84,6 +84,7 @@ function applyCommand(features: Command, runtime: Runtime): void {
 function readCommands(features: Command, runtime: Runtime): void {
   const list = features
     .command("list")
+    .summary("list definitions")
     .description("List entities, feature views, on-demand views and feature services.")
     .option("--kind <kind>", "only these: entity, view, on-demand or service")
     .addOption(limitOption());
@@ -95,6 +96,7 @@ function readCommands(features: Command, runtime: Runtime): void {
 
   const describe = features
     .command("describe")
+    .summary("show a definition and what the stores hold of it")
     .description(
       "Show a definition: its columns, versions, and of a view what the stores hold. With --json it " +
         "can be applied again.",
@@ -108,6 +110,7 @@ function readCommands(features: Command, runtime: Runtime): void {
 
   const remove = features
     .command("delete")
+    .summary("remove a definition, a view with its rows")
     .description(
       "Remove a definition that nothing reads any more; a view with all its rows. Asks first; where " +
         "nobody can be asked, only with --yes.",

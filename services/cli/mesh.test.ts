@@ -5,34 +5,16 @@ import { randomBytes } from "node:crypto";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { fileFolder, type PlinthOptions, plinth, startMeshProcess, useCutWire } from "./testing.ts";
+import { describe, expect, it } from "vitest";
+import { fileFolder, plinth, shareMeshProcess, useCutWire } from "./testing.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../../examples/", import.meta.url));
 const LOGISTIC = join(EXAMPLES, "breast-cancer", "logistic.onnx");
 const FLIGHTS = join(EXAMPLES, "flights", "delay.onnx");
 
 const folder = fileFolder();
-let mesh: Awaited<ReturnType<typeof startMeshProcess>>;
-
-beforeAll(async () => {
-  mesh = await startMeshProcess(join(folder, "data"));
-});
-
-afterAll(async () => {
-  const { code, stderr } = await mesh.stop();
-  expect(code, stderr).toBe(0);
-});
-
-function run(line: string, options: PlinthOptions = {}) {
-  return plinth(line.split(" "), { address: mesh.address, ...options });
-}
-
-async function json(line: string, options: PlinthOptions = {}) {
-  const { code, stdout, stderr } = await run(`${line} --json`, options);
-  expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
-  return JSON.parse(stdout);
-}
+const mesh = shareMeshProcess(join(folder, "data"));
+const { run, json } = mesh;
 
 describe("models", () => {
   it("pushes, approves and aliases a version in one go", async () => {

@@ -7,7 +7,7 @@ import { createServer, connect as dial, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
 import { anonymous } from "../common/auth/principal.ts";
 import type { ServiceBinding } from "../common/rpc/context.ts";
 import { startRpcServer } from "../common/rpc/server.ts";
@@ -79,11 +79,45 @@ export function fileFolder(): string {
   return folder;
 }
 
+/** The command against a mesh. */
+export interface MeshCommands {
+  readonly address: string;
+  /** Runs `plinth` with the words of the line. */
+  run(line: string, options?: PlinthOptions): Promise<Outcome>;
+  /** What it prints under --json; it must end well. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into it as they expect it to be.
+  json(line: string, options?: PlinthOptions): Promise<any>;
+}
+
 /**
- * The whole mesh, started by `plinth up`; stops when the test file is done. To be called in
- * beforeAll.
+ * The whole mesh, started by `plinth up` in a process of its own: from before the first test of the
+ * file to after the last. To be called at the top of the file.
  */
-export async function startMeshProcess(dataDir: string): Promise<{
+export function shareMeshProcess(dataDir: string): MeshCommands {
+  let mesh: Awaited<ReturnType<typeof startMeshProcess>>;
+  beforeAll(async () => {
+    mesh = await startMeshProcess(dataDir);
+  });
+  afterAll(async () => {
+    const { code, stderr } = await mesh.stop();
+    expect(code, stderr).toBe(0);
+  });
+  const run: MeshCommands["run"] = (line, options) =>
+    plinth(line.split(" "), { address: mesh.address, ...options });
+  return {
+    get address() {
+      return mesh.address;
+    },
+    run,
+    async json(line, options) {
+      const { code, stdout, stderr } = await run(`${line} --json`, options);
+      expect({ code, stderr: code === 0 ? "" : stderr }).toEqual({ code: 0, stderr: "" });
+      return JSON.parse(stdout);
+    },
+  };
+}
+
+async function startMeshProcess(dataDir: string): Promise<{
   readonly address: string;
   stop(): Promise<Outcome>;
 }> {

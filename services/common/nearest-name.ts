@@ -16,6 +16,12 @@ export function nearestName(name: string, known: readonly string[]): string | un
   return best?.name;
 }
 
+/**  Did you mean "x"? or nothing: for the end of a message. */
+export function didYouMean(name: string, known: readonly string[]): string {
+  const near = nearestName(name, known);
+  return near === undefined ? "" : ` Did you mean ${JSON.stringify(near)}?`;
+}
+
 /** Edits of single letters, two swapped neighbours being one (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   let before: number[] = [];

@@ -6,10 +6,8 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Column, ColumnSchema } from "../../gen/plinth/features/v1/value_pb.js";
 import { InvalidArgument } from "../common/errors/domain-error.ts";
-import type { Cell, Cells, Field, ValueType } from "./value.ts";
+import { type Cell, type Cells, type Field, VALUE_BYTES_MAX, type ValueType } from "./value.ts";
 
-/** Of a STRING in UTF-8 and of BYTES. */
-const VALUE_BYTES_MAX = 1024 * 1024;
 const INT32_MAX = 2 ** 31 - 1;
 const NANOS_MAX = 999_999_999;
 

@@ -28,6 +28,11 @@ export type Cell = boolean | number | bigint | string | Uint8Array | null;
 /** A column of cells of one type, in row order. */
 export type Cells = readonly Cell[];
 
+/** UTF-8 bytes of a STRING, and bytes of BYTES. */
+export const VALUE_BYTES_MAX = 1024 * 1024;
+/** UTF-8 bytes of a STRING that is a join key. */
+export const KEY_BYTES_MAX = 512;
+
 /** Names that every stored row has besides its join keys and features. */
 export const EVENT_TIMESTAMP = "event_timestamp";
 export const CREATED_TIMESTAMP = "created_timestamp";

@@ -28,6 +28,7 @@ import { Deployment_State } from "../../gen/plinth/registry/v1/deployment_pb.js"
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { Channel, createClient } from "../../services/common/rpc/client.ts";
+import type { Client } from "../../services/common/rpc/context.ts";
 import { uploadArtifact } from "../../services/common/upload-artifact.ts";
 import type { Target } from "./contenders.ts";
 import { SMALL } from "./models.ts";
@@ -42,7 +43,7 @@ const PUSH_ROWS = 1000;
 /** Requests differ in their keys; the load generator goes through this many. */
 const REQUESTS = 1000;
 /** Rows of one push stream, and how many of a batch. */
-export const STREAM_ROWS = 100_000;
+const STREAM_ROWS = 100_000;
 export const STREAM_BATCH_ROWS = 500;
 /** Keys of one materialisation. */
 const MATERIALIZED_KEYS = 300_000;
@@ -79,7 +80,7 @@ export async function startFeatureMesh(models: ReadonlyMap<string, string>): Pro
     }
   }
   await serveModel(channel, models.get(SMALL.name)!);
-  const history = createClient(JobService, channel);
+  const jobs = createClient(JobService, channel);
   let round = 0;
   const owned = stack.move();
   return {
@@ -95,27 +96,32 @@ export async function startFeatureMesh(models: ReadonlyMap<string, string>): Pro
         await store.pushFeatures({ featureView: viewName(0), columns, target });
       }
       // The rows go from the log into files here, so that the next job only materialises.
-      await ended(history.compactFeatureView, { compaction: { featureView: viewName(0) } });
+      await ended(jobs, jobs.compactFeatureView, { compaction: { featureView: viewName(0) } });
       const featureView = viewName(0);
-      const job = await ended(history.materializeFeatures, { materialization: { featureView } });
+      const job = await ended(jobs, jobs.materializeFeatures, { materialization: { featureView } });
       const keys = job.work.case === "materialization" ? job.work.value.result?.keysWritten : 0n;
       return Number(keys) / (seconds(job.endTime) - seconds(job.startTime));
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
 
-  async function ended<R>(start: (request: R) => Promise<Job>, work: object): Promise<Job> {
-    const { name } = await start({ parent: PARENT, ...work } as R);
-    for await (const { job } of history.watchJob({ name }, { timeoutMs: 300_000 })) {
-      if (job!.state === Job_State.SUCCEEDED) {
-        return job!;
-      }
-      if (job!.state === Job_State.FAILED) {
-        throw new Error(`${name} failed: ${job!.error?.message}`);
-      }
+/** Starts a job and waits for its end. */
+async function ended<R>(
+  jobs: Client<typeof JobService>,
+  start: (request: R) => Promise<Job>,
+  work: object,
+): Promise<Job> {
+  const { name } = await start({ parent: PARENT, ...work } as R);
+  for await (const { job } of jobs.watchJob({ name }, { timeoutMs: 300_000 })) {
+    if (job!.state === Job_State.SUCCEEDED) {
+      return job!;
     }
-    throw new Error(`${name} did not end`);
+    if (job!.state === Job_State.FAILED) {
+      throw new Error(`${name} failed: ${job!.error?.message}`);
+    }
   }
+  throw new Error(`${name} did not end`);
 }
 
 async function define(channel: Channel): Promise<void> {

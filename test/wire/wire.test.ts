@@ -1,5 +1,5 @@
-// Stock clients against a whole mesh: Triton's for Python over gRPC and HTTP, and grpcurl. They are
-// other people's programs, so what they accept is the protocol.
+// Stock clients against a whole mesh: Triton's for Python over gRPC and HTTP, gRPC's for Python, and
+// grpcurl. They are other people's programs, so what they accept is the protocol.
 
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -24,6 +24,18 @@ const shared = shareMesh();
 
 beforeAll(() => shared.current.seed());
 
+/** Runs the checks of a script here; none may fail, and there must be as many as it is known for. */
+async function check(script: string, args: readonly string[], checksMin: number): Promise<void> {
+  const path = join(ROOT, "test", "wire", script);
+  const { stdout } = await run(python ?? "", [path, ...args]).catch(
+    (error: { stdout: string; stderr: string }) => {
+      throw new Error(`${error.stdout}\n${error.stderr}`);
+    },
+  );
+  expect(stdout).not.toMatch(/FAIL/);
+  expect(stdout.match(/^ok /gm)?.length).toBeGreaterThanOrEqual(checksMin);
+}
+
 async function curl(args: readonly string[]): Promise<string> {
   const { stdout } = await run(grpcurl ?? "grpcurl", ["-plaintext", ...args]);
   return stdout;
@@ -33,19 +45,18 @@ describe("stock clients", () => {
   it.skipIf(python === undefined && !required)(
     "tritonclient for Python, over gRPC and HTTP",
     async () => {
-      const script = join(ROOT, "test", "wire", "oip_conformance.py");
-      const web = shared.current.webUrl.replace("http://", "");
-      const { stdout } = await run(python ?? "", [
-        script,
-        "--grpc",
-        shared.current.grpcAddress,
-        "--http",
-        web,
-      ]).catch((error: { stdout: string; stderr: string }) => {
-        throw new Error(`${error.stdout}\n${error.stderr}`);
-      });
-      expect(stdout).not.toMatch(/FAIL/);
-      expect(stdout.trim().split("\n").length).toBeGreaterThan(20);
+      const { grpcAddress, webUrl } = shared.current;
+      const web = webUrl.replace("http://", "");
+      await check("oip_conformance.py", ["--grpc", grpcAddress, "--http", web], 20);
+    },
+    TIMEOUT_MS,
+  );
+
+  it.skipIf(python === undefined && !required)(
+    "grpcio for Python, over the feature store",
+    async () => {
+      const args = ["--grpc", shared.current.grpcAddress, "--workspace", "wire"];
+      await check("features_conformance.py", args, 11);
     },
     TIMEOUT_MS,
   );
@@ -57,6 +68,9 @@ describe("stock clients", () => {
       "grpc.reflection.v1.ServerReflection",
       "grpc.reflection.v1alpha.ServerReflection",
       "inference.GRPCInferenceService",
+      "plinth.features.v1.FeatureRegistryService",
+      "plinth.features.v1.FeatureStoreService",
+      "plinth.features.v1.JobService",
       "plinth.inference.v1.InferenceService",
       "plinth.registry.v1.ApiKeyService",
       "plinth.registry.v1.DeploymentService",
@@ -77,6 +91,24 @@ describe("stock clients", () => {
     expect(JSON.parse(stdout)).toMatchObject({
       modelVersion: "workspaces/default/models/flights-delay/versions/1",
       predictions: [{ outputs: { delay_minutes: [expect.closeTo(6.7218, 3)] } }],
+    });
+  });
+
+  it.skipIf(grpcurl === undefined && !required)("grpcurl reads features", async () => {
+    const request = {
+      parent: "workspaces/default",
+      features: ["airport_delays:flights_24h"],
+      entities: [{ name: "airport", strings: ["ATL", "nowhere"] }],
+    };
+    const method = "plinth.features.v1.FeatureStoreService/GetOnlineFeatures";
+    const read = await curl(["-d", JSON.stringify(request), shared.current.grpcAddress, method]);
+    expect(JSON.parse(read)).toMatchObject({
+      results: [
+        {
+          values: { name: "flights_24h" },
+          statuses: ["FIELD_STATUS_PRESENT", "FIELD_STATUS_NOT_FOUND"],
+        },
+      ],
     });
   });
 

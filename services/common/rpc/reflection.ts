@@ -12,6 +12,7 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code } from "../../../gen/google/rpc/code_pb.js";
+import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.js";
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponseSchema,
@@ -24,13 +25,15 @@ type Answer = NonNullable<
   MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"]
 >;
 
-/** Reflection over these services and everything their files import. */
+/** Reflection over these services, everything their files import, and the details of errors. */
 export function reflectionBindings(services: readonly DescService[]): readonly ServiceBinding[] {
   const listed = [...services, V1, V1Alpha];
   const files = new Map<string, DescFile>();
   for (const service of listed) {
     collect(service.file, files);
   }
+  // No file imports them: they stand in the Any of an error, a call's or a job's.
+  collect(file_google_rpc_error_details, files);
   const registry = createRegistry(...files.values());
   const names = listed.map((service) => ({ name: service.typeName }));
   const answer = (request: Pick<ServerReflectionRequest, "messageRequest">): Answer =>

@@ -30,6 +30,7 @@ import type {
   WantedView,
 } from "./wanted.ts";
 
+/** What an apply comes to. */
 export interface Applied {
   /** The definitions given, themselves, when nothing changes. */
   readonly next: Definitions;

@@ -30,6 +30,7 @@ export interface PlanFault {
   readonly description: string;
 }
 
+/** What the plan is of. */
 export interface PlanOptions {
   readonly workspace: string;
   readonly featureService?: string;

@@ -43,6 +43,7 @@ const OWNER_LENGTH_MAX = 200;
 const COLUMN_LENGTH_MAX = 250;
 /** Microseconds of times and spans have to stay exact in a double. */
 const TTL_SECONDS_MAX = 100 * 366 * 86_400;
+const TYPES = "BOOL, INT32, INT64, FLOAT, DOUBLE, STRING, BYTES, TIMESTAMP";
 const KEY_TYPES: readonly ValueType[] = ["STRING", "INT32", "INT64", "TIMESTAMP"];
 
 /** Where the faults go, and whose definitions they are. */
@@ -290,7 +291,7 @@ function fieldOf(
   );
   names.set(name.toLowerCase(), name);
   const type = typeName(valueType);
-  faults.check(type !== undefined, `${path}.value_type`, "must be one of BOOL, INT32, INT64, ...");
+  faults.check(type !== undefined, `${path}.value_type`, `must be one of ${TYPES}`);
   return { name, type: type ?? "BOOL" };
 }
 

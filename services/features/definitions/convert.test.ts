@@ -119,7 +119,8 @@ describe("definitions from messages", () => {
       "entities[1].join_keys": "has 0 entries; 1 to 8",
       "entities[1].name": '"e" is defined twice',
       "feature_views[0].entities": "has 0 entries; 1 to 8",
-      "feature_views[0].features[0].value_type": "must be one of BOOL, INT32, INT64, ...",
+      "feature_views[0].features[0].value_type":
+        "must be one of BOOL, INT32, INT64, FLOAT, DOUBLE, STRING, BYTES, TIMESTAMP",
       "feature_views[0].online": "or offline must be true: rows go somewhere",
       "feature_views[0].owner": "has 201 characters; at most 200",
       "feature_views[0].source.created_timestamp_column":

@@ -39,7 +39,7 @@ export interface Place {
 }
 
 /** A field as callers see it. */
-export function toField({ name, type }: Field): {
+function toField({ name, type }: Field): {
   readonly name: string;
   readonly valueType: TypeMessage;
 } {

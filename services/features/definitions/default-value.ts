@@ -3,6 +3,7 @@
 
 import { create, fromJson, type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { TimestampSchema, type Value, type ValueSchema } from "@bufbuild/protobuf/wkt";
+import { timestampOf } from "../columns.ts";
 import type { Cell, ValueType } from "../value.ts";
 import type { Feature } from "./definitions.ts";
 
@@ -157,7 +158,5 @@ function parseTimestamp(given: string): number | undefined {
 }
 
 function rfc3339(us: number): string {
-  const seconds = Math.floor(us / 1e6);
-  const timestamp = { seconds: BigInt(seconds), nanos: (us - seconds * 1e6) * 1000 };
-  return toJson(TimestampSchema, create(TimestampSchema, timestamp));
+  return toJson(TimestampSchema, create(TimestampSchema, timestampOf(us)));
 }

@@ -29,6 +29,7 @@ interface Entry {
   readonly version: number;
 }
 
+/** Owns the definitions in memory and the feed that keeps them new. */
 export class DefinitionStore implements AsyncDisposable {
   readonly #collection: Collection<Definitions>;
   readonly #clock: Clock;

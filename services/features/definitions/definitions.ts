@@ -45,6 +45,7 @@ interface Definition {
   readonly about: About;
 }
 
+/** What features describe; rows are of one by its join keys. */
 export interface Entity extends Definition {
   readonly joinKeys: readonly Field[];
 }
@@ -63,6 +64,7 @@ interface Version {
   readonly createTime: Date;
 }
 
+/** One version of a view: what its rows hold and how long they are good. */
 export interface FeatureView extends Version {
   readonly entities: readonly string[];
   /** Of all its entities, sorted by name; together they name a row. */
@@ -75,12 +77,14 @@ export interface FeatureView extends Version {
   readonly offline: boolean;
 }
 
+/** A column of a view. */
 export interface Feature extends Field {
   readonly description: string;
   /** Null: none declared. INT64 beyond the safe integers as text. */
   readonly defaultValue: Exclude<Cell, bigint>;
 }
 
+/** How files are read as rows of the view. */
 export interface BatchSource {
   readonly eventTimestampColumn: string;
   /** Empty: `created_timestamp` where the file has it. */
@@ -89,21 +93,25 @@ export interface BatchSource {
   readonly fieldMapping: readonly (readonly [string, string])[];
 }
 
+/** One version of a view that is computed when it is asked for. */
 export interface OnDemandFeatureView extends Version {
   readonly inputs: readonly Field[];
   readonly features: readonly OnDemandFeature[];
 }
 
+/** A computed column. */
 export interface OnDemandFeature extends Field {
   /** CEL. */
   readonly expression: string;
   readonly description: string;
 }
 
+/** One version of what a model takes. */
 export interface FeatureService extends Version {
   readonly projections: readonly Projection[];
 }
 
+/** Features of one view, pinned to a version of it. */
 export interface Projection {
   /** Id of a feature view or of an on-demand feature view. */
   readonly view: string;

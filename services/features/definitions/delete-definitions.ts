@@ -17,7 +17,7 @@ import {
 } from "../../common/names.ts";
 import type { CallContext, Client } from "../../common/rpc/context.ts";
 import type { FeaturesDeps } from "../deps.ts";
-import { readsHistory } from "../online/read-log.ts";
+import { readsHistory } from "../offline/history.ts";
 import { servicesOf } from "./broken-services.ts";
 import type { Definitions, FeatureService, Leaving, Versioned } from "./definitions.ts";
 import { entryOf, newestOf, noSuch, noSuchVersion, versionNamed } from "./lookup.ts";
@@ -114,7 +114,8 @@ export async function deleteFeatureService(
     const leaving = versions.map(({ number }): Leaving => {
       const version = String(number);
       const name = featureServiceVersionName.format({ workspace, service: id, version });
-      return { uid: readsHistory(name), view: readsHistory(name), online: false };
+      const { uid, view } = readsHistory(workspace, name);
+      return { uid, view, online: false };
     });
     const isGone = rest.length === 0;
     return {

@@ -22,7 +22,7 @@ const UNITS = [
 ] as const;
 
 /** Microseconds as people write them: "7d", "1d12h", "90s"; 0 is "forever". */
-export function showTtl(us: number): string {
+function showTtl(us: number): string {
   let rest = us;
   let text = "";
   for (const [unit, length] of UNITS) {

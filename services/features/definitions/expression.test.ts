@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Cell, Field, ValueType } from "../value.ts";
-import { checkExpression, compileTransform, isInputName } from "./expression.ts";
+import { checkExpressions, compileTransform, isInputName } from "./expression.ts";
 
 const INPUTS: readonly Field[] = [
   { name: "d", type: "DOUBLE" },
@@ -12,6 +12,11 @@ const INPUTS: readonly Field[] = [
   { name: "y", type: "BYTES" },
   { name: "f", type: "FLOAT" },
 ];
+
+/** What is wrong with an expression over them. */
+function fault(expression: string, type: ValueType): string | undefined {
+  return checkExpressions(INPUTS, [{ expression, type }])[0];
+}
 
 /** 2001-09-09T01:46:40Z */
 const TIME_US = 1_000_000_000_000_000;
@@ -84,7 +89,7 @@ describe("expression", () => {
     ["math.isNaN(d)", "BOOL", false],
   ];
   it.each(good)("computes %s as %s", (expression, type, expected) => {
-    expect(checkExpression(expression, INPUTS, type)).toBeUndefined();
+    expect(fault(expression, type)).toBeUndefined();
     expect(compute(expression, type)).toEqual(expected);
   });
 
@@ -110,12 +115,13 @@ describe("expression", () => {
     ["size(s)", "INT64", { s: "x".repeat(70_000) }],
   ];
   it.each(failing)("fails the row of %s as %s", (expression, type, row) => {
-    expect(checkExpression(expression, INPUTS, type)).toBeUndefined();
+    expect(fault(expression, type)).toBeUndefined();
     expect(compute(expression, type, row)).toBe("failed");
   });
 
   const bad: readonly (readonly [string, ValueType, string])[] = [
     ["d + i", "DOUBLE", "is not valid CEL at character 1: no such overload: double + int"],
+    ["d + i", "DOUBLE", "double + int. Ints and doubles do not mix: double(x) or int(x) makes"],
     ["i", "DOUBLE", "gives int; DOUBLE needs a double: double(...) makes one"],
     ["d", "INT32", "gives double; INT32 needs an int: int(...) makes one"],
     ["t", "INT64", "gives Timestamp; INT64 needs an int"],
@@ -147,7 +153,7 @@ describe("expression", () => {
     ],
   ];
   it.each(bad)("refuses %s as %s", (expression, type, said) => {
-    expect(checkExpression(expression, INPUTS, type)).toContain(said);
+    expect(fault(expression, type)).toContain(said);
   });
 
   it("gives none where an input that it names is none, and only there", () => {

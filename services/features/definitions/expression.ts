@@ -74,16 +74,7 @@ export function isInputName(name: string): boolean {
   return answer;
 }
 
-/** What is wrong with an expression; undefined when it is good and gives the type. */
-export function checkExpression(
-  expression: string,
-  inputs: readonly Field[],
-  type: ValueType,
-): string | undefined {
-  return checkExpressions(inputs, [{ expression, type }])[0];
-}
-
-/** As checkExpression, for all expressions over the same inputs. */
+/** What is wrong with each of the expressions; undefined where it is good and gives the type. */
 export function checkExpressions(
   inputs: readonly Field[],
   features: readonly { readonly expression: string; readonly type: ValueType }[],
@@ -218,7 +209,12 @@ function describe(error: unknown): string {
     readonly range?: { readonly start: number };
   };
   const place = range === undefined ? "" : ` at character ${range.start + 1}`;
-  return `is not valid CEL${place}: ${withoutOurNames(summary ?? message ?? "it cannot be read")}`;
+  const said = withoutOurNames(summary ?? message ?? "it cannot be read");
+  const isMixed = /no such overload: .*\b(?:int\b.*\bdouble|double\b.*\bint)\b/.test(said);
+  const advice = isMixed
+    ? ". Ints and doubles do not mix: double(x) or int(x) makes one of the other"
+    : "";
+  return `is not valid CEL${place}: ${said}${advice}`;
 }
 
 function evaluate(

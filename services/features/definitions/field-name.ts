@@ -7,10 +7,15 @@ import { CREATED_TIMESTAMP, EVENT_TIMESTAMP } from "../value.ts";
 export type NameSet = Map<string, string>;
 
 /** What a column of kept reads that holds a feature's status ends with. */
-export const STATUS_SUFFIX = "__status";
+const STATUS_SUFFIX = "__status";
 
 const FIELD_NAME = /^[a-zA-Z_][a-zA-Z0-9_]{0,62}$/;
 const RESERVED = [EVENT_TIMESTAMP, CREATED_TIMESTAMP];
+
+/** The column of kept reads with the status of an output: "PRESENT", "NULL_VALUE" and so on. */
+export function statusColumn(output: string): string {
+  return output + STATUS_SUFFIX;
+}
 
 /** What is wrong with a name; undefined when it is good. */
 export function fieldNameFault(name: string): string | undefined {

@@ -3,7 +3,7 @@
 
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { NotFound } from "../../common/errors/domain-error.ts";
-import { nearestName } from "../../common/nearest-name.ts";
+import { didYouMean } from "../../common/nearest-name.ts";
 import type { Definitions, Versioned } from "./definitions.ts";
 
 /** The definitions of a workspace that has none. */
@@ -49,14 +49,15 @@ export function newestOf<T>(definition: Versioned<T>): T {
 
 /** " Did you mean x?" or " There are a, b." or nothing: for the end of a message. */
 export function suggestion(name: string, known: readonly string[]): string {
-  const near = nearestName(name, known);
-  if (near !== undefined) {
-    return ` Did you mean ${JSON.stringify(near)}?`;
+  const near = didYouMean(name, known);
+  if (near !== "") {
+    return near;
   }
   const shown = [...known].sort().slice(0, SHOWN_MAX);
   const rest = known.length - shown.length;
   const list = `${shown.join(", ")}${rest > 0 ? ` and ${rest} more` : ""}`;
-  return known.length === 0 ? " There are none yet." : ` There are ${list}.`;
+  const are = known.length === 1 ? "is only" : "are";
+  return known.length === 0 ? " There are none yet." : ` There ${are} ${list}.`;
 }
 
 const SHOWN_MAX = 10;

@@ -5,6 +5,7 @@
 import type { Cell, Field } from "../value.ts";
 import type { OnDemandFeatureView, ViewVersion } from "./definitions.ts";
 
+/** What to read and how to put it together. */
 export interface ReadPlan {
   readonly workspace: string;
   /** `workspaces/w/featureServices/f/versions/2`; undefined for a list of features. */
@@ -49,6 +50,7 @@ export interface Transform {
   )[];
 }
 
+/** A feature as the caller gets it. */
 export interface Output extends Field {
   /** Id of the view it is of, and that view's version. */
   readonly view: string;

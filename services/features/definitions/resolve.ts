@@ -24,14 +24,16 @@ import {
 import type { ReadPlan } from "./read-plan.ts";
 
 /** The most features that a list may name. */
-export const REFS_MAX = 1000;
+const REFS_MAX = 1000;
 
+/** A feature service as callers name it. */
 export interface FeatureServiceRef {
   readonly workspace: string;
   /** Full name with or without version, or the bare id. */
   readonly name: string;
 }
 
+/** Features as callers list them. */
 export interface FeatureListRef {
   readonly workspace: string;
   /** `view:feature` or `view:*`. */

@@ -4,6 +4,7 @@
 import type { Field } from "../value.ts";
 import type { About, BatchSource, Feature, OnDemandFeature } from "./definitions.ts";
 
+/** Everything one apply asks for. */
 export interface WantedDefinitions {
   readonly entities: readonly WantedEntity[];
   readonly featureViews: readonly WantedView[];
@@ -16,10 +17,12 @@ interface Wanted {
   readonly about: About;
 }
 
+/** An entity as it is to be. */
 export interface WantedEntity extends Wanted {
   readonly joinKeys: readonly Field[];
 }
 
+/** A feature view as it is to be. */
 export interface WantedView extends Wanted {
   readonly entities: readonly string[];
   readonly features: readonly Feature[];
@@ -29,16 +32,19 @@ export interface WantedView extends Wanted {
   readonly offline: boolean;
 }
 
+/** An on-demand feature view as it is to be. */
 export interface WantedOnDemandView extends Wanted {
   readonly inputs: readonly Field[];
   readonly features: readonly OnDemandFeature[];
 }
 
+/** A feature service as it is to be; its projections are not pinned yet. */
 export interface WantedService extends Wanted {
   readonly projections: readonly WantedProjection[];
   readonly loggingSampleRate: number;
 }
 
+/** Features of one view, as asked for. */
 export interface WantedProjection {
   /** Id of a feature view or of an on-demand feature view. */
   readonly view: string;

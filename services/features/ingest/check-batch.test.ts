@@ -2,8 +2,9 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { type Column, ColumnSchema } from "../../../gen/plinth/features/v1/value_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { timestampOf } from "../columns.ts";
 import { badRows, checkBatch, withCreationTime } from "./check-batch.ts";
-import { airportView, at } from "./testing.ts";
+import { airportView } from "./testing.ts";
 
 const T = 1_700_000_000_000_000;
 const VIEW = airportView();
@@ -16,7 +17,7 @@ function good(rows: number): readonly MessageInitShape<typeof ColumnSchema>[] {
   const places = Array.from({ length: rows }, (_, row) => row);
   return [
     { name: "airport", strings: places.map((row) => `A${row}`) },
-    { name: "event_timestamp", timestamps: places.map((row) => at(T + row)) },
+    { name: "event_timestamp", timestamps: places.map((row) => timestampOf(T + row)) },
   ];
 }
 
@@ -46,7 +47,11 @@ describe("check-batch", () => {
         ...good(3),
         { name: "delay", doubles: [1.5, 0, Number.NaN], nulls: [1] },
         { name: "flights", ints: [1n, 2n, 2n ** 60n] },
-        { name: "created_timestamp", timestamps: [at(T), at(0), at(T + 5)], nulls: [1] },
+        {
+          name: "created_timestamp",
+          timestamps: [timestampOf(T), timestampOf(0), timestampOf(T + 5)],
+          nulls: [1],
+        },
       ),
     );
     expect(bad).toBe(0);
@@ -91,7 +96,10 @@ describe("check-batch", () => {
     const [airport] = good(2);
     const ints = { name: "event_timestamp", ints: [BigInt(T), BigInt(T)] };
     expect(refused(airport!, ints).refusals[0]?.[2]).toMatch(/expected TIMESTAMP, in timestamps/);
-    const far = { name: "event_timestamp", timestamps: [at(T), { seconds: 2n ** 50n, nanos: 0 }] };
+    const far = {
+      name: "event_timestamp",
+      timestamps: [timestampOf(T), { seconds: 2n ** 50n, nanos: 0 }],
+    };
     expect(refused(airport!, far)).toMatchObject({
       rows: 1,
       refusals: [[1, "event_timestamp", expect.any(String)]],

@@ -20,9 +20,10 @@ import { Channel, createClient } from "../../common/rpc/client.ts";
 import { bindService, type CallContext, type Client } from "../../common/rpc/context.ts";
 import { startRpcServer } from "../../common/rpc/server.ts";
 import { useFolder } from "../../common/testing/use-folder.ts";
+import { timestampOf } from "../columns.ts";
 import { entityKey } from "../online/entity-key.ts";
 import { pushHandlers } from "./push-handlers.ts";
-import { airportView, at, openPushParts, type PushParts, VIEW_NAME } from "./testing.ts";
+import { airportView, openPushParts, type PushParts, VIEW_NAME } from "./testing.ts";
 
 type Request = MessageInitShape<typeof PushFeaturesRequestSchema>;
 
@@ -70,7 +71,7 @@ function rowsOf(
     featureView: VIEW_NAME,
     columns: [
       { name: "airport", strings: rows.map(([airport]) => airport ?? ""), nulls },
-      { name: "event_timestamp", timestamps: rows.map(([, us]) => at(us)) },
+      { name: "event_timestamp", timestamps: rows.map(([, us]) => timestampOf(us)) },
       { name: "delay", doubles: rows.map(([, , delay]) => delay) },
     ],
     ...more,

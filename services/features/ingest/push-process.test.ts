@@ -6,11 +6,12 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { anonymous } from "../../common/auth/principal.ts";
 import { useFolder } from "../../common/testing/use-folder.ts";
+import { timestampOf } from "../columns.ts";
 import { latestRows, openTestEngine } from "../offline/testing.ts";
 import { shapeOf } from "../offline/view-history.ts";
 import { entityKey } from "../online/entity-key.ts";
 import { pushBatch } from "./push-batch.ts";
-import { airportView, at, openPushParts, pushRequest } from "./testing.ts";
+import { airportView, openPushParts, pushRequest } from "./testing.ts";
 
 const WRITER = fileURLToPath(new URL("./push-writer.ts", import.meta.url));
 const HISTORY = { uid: "uid-airports", workspace: "default", view: "airports" };
@@ -78,7 +79,10 @@ describe("pushes of a process that is killed", () => {
         batchId: `batch-${batch}`,
         columns: [
           { name: "airport", strings: numbers.map((row) => `${batch}-${row}`) },
-          { name: "event_timestamp", timestamps: numbers.map((row) => at(batch * 3.6e9 + row)) },
+          {
+            name: "event_timestamp",
+            timestamps: numbers.map((row) => timestampOf(batch * 3.6e9 + row)),
+          },
           { name: "flights", ints: numbers.map((row) => BigInt(batch * 100 + row)) },
         ],
       });

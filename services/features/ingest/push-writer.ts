@@ -2,8 +2,9 @@
 // and prints the number of each batch that was acknowledged. Arguments: the folder, the first number.
 
 import { anonymous } from "../../common/auth/principal.ts";
+import { timestampOf } from "../columns.ts";
 import { pushBatch } from "./push-batch.ts";
-import { at, openPushParts, pushRequest } from "./testing.ts";
+import { openPushParts, pushRequest } from "./testing.ts";
 
 const [folder = "", first = "0"] = process.argv.slice(2);
 const parts = await openPushParts(folder, { config: { flushIntervalMs: 100, compactFilesMax: 3 } });
@@ -19,7 +20,10 @@ await Promise.all(
         batchId: `batch-${batch}`,
         columns: [
           { name: "airport", strings: rows.map((row) => `${batch}-${row}`) },
-          { name: "event_timestamp", timestamps: rows.map((row) => at(batch * 3.6e9 + row)) },
+          {
+            name: "event_timestamp",
+            timestamps: rows.map((row) => timestampOf(batch * 3.6e9 + row)),
+          },
           { name: "flights", ints: rows.map((row) => BigInt(batch * 100 + row)) },
         ],
       });

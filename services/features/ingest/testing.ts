@@ -88,12 +88,6 @@ export function pushRequest(request: MessageInitShape<typeof PushFeaturesRequest
   return create(PushFeaturesRequestSchema, { featureView: VIEW_NAME, ...request });
 }
 
-/** A timestamp of that many microseconds since the epoch. */
-export function at(us: number): { readonly seconds: bigint; readonly nanos: number } {
-  const seconds = Math.floor(us / 1e6);
-  return { seconds: BigInt(seconds), nanos: (us - seconds * 1e6) * 1000 };
-}
-
 async function define(definitions: DefinitionStore, view: ViewVersion): Promise<void> {
   const time = new Date(0);
   await definitions.change("default", (current) => {

@@ -7,11 +7,11 @@ import { columnOf, microsOf, timestampOf } from "../columns.ts";
 import type { ReadPlan } from "../definitions/read-plan.ts";
 import { planFeatureService } from "../definitions/resolve.ts";
 import type { EngineTasks } from "../offline/engine-tasks.ts";
-import type { Snapshot } from "../offline/history.ts";
+import { readsHistory, type Snapshot } from "../offline/history.ts";
 import { historyOf } from "../offline/view-history.ts";
 import { storedWork, workOf } from "./convert.ts";
 import type { RunJob } from "./job.ts";
-import { type JobDeps, readsHistoryOf, withSnapshots } from "./job-deps.ts";
+import { type JobDeps, withSnapshots } from "./job-deps.ts";
 
 type Difference = EngineTasks["compare-reads"]["output"]["differences"][number];
 
@@ -30,7 +30,7 @@ export function checkSkew(deps: JobDeps): RunJob {
     const found = await withSnapshots(deps, job, {
       // Reads first: what is served after that is not looked at, so its history need not be there.
       histories: [
-        readsHistoryOf(job.workspace, work.featureService),
+        readsHistory(job.workspace, work.featureService),
         ...views.map((view) => historyOf(job.workspace, view)),
       ],
       use: async ([reads, ...snapshots]) => {

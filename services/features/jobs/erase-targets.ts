@@ -6,10 +6,9 @@ import type { Definitions } from "../definitions/definitions.ts";
 import { newestOf } from "../definitions/lookup.ts";
 import type { ReadPlan } from "../definitions/read-plan.ts";
 import { planFeatureService } from "../definitions/resolve.ts";
-import type { History } from "../offline/history.ts";
+import { type History, readsHistory } from "../offline/history.ts";
 import { historyOf } from "../offline/view-history.ts";
 import type { Cells, Field } from "../value.ts";
-import { readsHistoryOf } from "./job-deps.ts";
 
 /** Keys to look for: columns of one length, by name. */
 export interface KeySet {
@@ -51,7 +50,7 @@ export function erasureTargets(
   for (const plan of allPlans(definitions, workspace)) {
     const keySets = keySetsOf(plan, keySet);
     if (keySets.length > 0) {
-      const history = readsHistoryOf(workspace, plan.featureService ?? "");
+      const history = readsHistory(workspace, plan.featureService ?? "");
       const isSampled = plan.loggingSampleRate > 0;
       targets.push({ history, viewName: undefined, keySets, isSampled });
     }

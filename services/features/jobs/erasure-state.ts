@@ -18,6 +18,7 @@ export interface PendingErasure extends ErasedCounts {
   readonly digests: readonly string[];
 }
 
+/** The counts so far, and the step under way. */
 export interface ErasureState {
   /** From 1. */
   readonly round: number;
@@ -29,6 +30,7 @@ export interface ErasureState {
   readonly pending: PendingErasure | null;
 }
 
+/** An erasure that has done nothing. */
 export const ERASURE_BEGIN: ErasureState = {
   round: 1,
   onlineKeys: 0,

@@ -273,7 +273,7 @@ function badRows({ rowsRead, rowsRefused, refusals }: Checked): InvalidArgument 
   const firstText = first === undefined ? "" : ` The first: ${first.field} ${first.description}.`;
   return new InvalidArgument(
     `${rowsRefused} of ${rowsRead} rows are bad, and nothing was stored.${firstText} Correct ` +
-      "them, or ingest with BAD_ROWS_SKIP.",
+      "them, or set bad_rows to BAD_ROWS_SKIP to store the others.",
     { reason: ErrorReason.INVALID_FIELD, violations },
   );
 }

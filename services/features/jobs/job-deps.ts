@@ -12,6 +12,7 @@ import type { SourceFile } from "../offline/engine-tasks.ts";
 import type { History, Snapshot } from "../offline/history.ts";
 import type { RunningJob } from "./job.ts";
 
+/** The service without the registry, which no job asks. */
 export type JobDeps = Omit<FeaturesDeps, "registry">;
 
 /** Erasures that come one after the other while a job reads; past it something is wrong. */
@@ -41,12 +42,6 @@ export async function currentView(
   const { view } = featureViewName.parse(name, "feature_view");
   const definitions = await deps.definitions.fresh(job.workspace);
   return viewOf(definitions, { workspace: job.workspace, view });
-}
-
-/** The history of the kept reads of a feature service's version. */
-export function readsHistoryOf(workspace: string, featureService: string): History {
-  const id = `reads:${featureService}`;
-  return { uid: id, workspace, view: id };
 }
 
 /**

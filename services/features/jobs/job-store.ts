@@ -44,6 +44,7 @@ export interface NewJob {
   readonly stamp: RequestStamp;
 }
 
+/** What a list asks for. */
 export interface JobPageQuery {
   readonly workspace: string;
   readonly pageSize: number;

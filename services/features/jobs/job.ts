@@ -5,6 +5,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Document, Value } from "../../common/documents/port.ts";
 
+/** What a job does, as the field of the proto's `work` is called. */
 export type JobKind =
   | "training_set"
   | "materialization"
@@ -13,6 +14,7 @@ export type JobKind =
   | "compaction"
   | "skew_check";
 
+/** As the proto's Job.State, without the prefix. */
 export type JobState = "QUEUED" | "RUNNING" | "SUCCEEDED" | "FAILED" | "CANCELLED";
 
 /** `_id` is the job's name. */
@@ -46,6 +48,7 @@ export interface Job extends Document {
   readonly requestDigest: string;
 }
 
+/** How far a job is, for who watches; `total` 0: not known. */
 export interface JobProgress {
   readonly phase: string;
   readonly done: number;
@@ -84,6 +87,7 @@ export interface RunningJob {
  */
 export type RunJob = (job: RunningJob) => Promise<JsonObject>;
 
+/** What does the work of each kind. */
 export type JobKinds = Readonly<Record<JobKind, RunJob>>;
 
 /** Whether nothing more happens to a job. */

@@ -23,6 +23,7 @@ import type { Value } from "../../common/documents/port.ts";
 import { notFound } from "../../common/documents/resource.ts";
 import { FailedPrecondition } from "../../common/errors/domain-error.ts";
 import { entityName, featureViewName, tableName } from "../../common/names.ts";
+import { nearestName } from "../../common/nearest-name.ts";
 import { RequestFaults } from "../../common/request-faults.ts";
 import { cellsOf, microsOf, rowCountOf } from "../columns.ts";
 import type { ViewVersion } from "../definitions/definitions.ts";
@@ -58,15 +59,14 @@ export async function newTrainingSet(
   const eventTimestampColumn = asked.eventTimestampColumn || EVENT_COLUMN_DEFAULT;
   const faults = new RequestFaults();
   const names = new Set(content.columns.map(({ name }) => name));
-  const list = [...names].join(", ");
   for (const { name } of plan.requestColumns) {
-    faults.check(names.has(name), "table", `lacks the column "${name}"; it has ${list}`);
+    faults.check(names.has(name), "table", lacking(name, names));
   }
   const field = "event_timestamp_column";
   faults.check(
     names.has(eventTimestampColumn),
     field,
-    `"${eventTimestampColumn}" is no column of the table; it has ${list}`,
+    `"${eventTimestampColumn}" is no column of the table, which has ${[...names].join(", ")}`,
   );
   faults.known("format", asked.format, Format);
   const canWrite = asked.format !== Format.NDJSON;
@@ -242,15 +242,21 @@ function checkIngestColumns({ version }: ViewVersion, { columns }: TableContent)
   const names = new Set(columns.map(({ name }) => name));
   const { eventTimestampColumn, fieldMapping } = version.source;
   const columnOf = (name: string) => fieldMapping.find(([, to]) => to === name)?.[0] ?? name;
-  const list = [...names].join(", ");
   const faults = new RequestFaults();
   for (const column of [
     ...version.joinKeys.map(({ name }) => columnOf(name)),
     eventTimestampColumn || EVENT_COLUMN_DEFAULT,
   ]) {
-    faults.check(names.has(column), "table", `lacks the column "${column}"; it has ${list}`);
+    const advice = "rename it, or map it in the view's source";
+    faults.check(names.has(column), "table", `${lacking(column, names)}: ${advice}`);
   }
   faults.done();
+}
+
+function lacking(column: string, names: ReadonlySet<string>): string {
+  const near = nearestName(column, [...names]);
+  const meant = near === undefined ? "" : ` (is "${near}" meant?)`;
+  return `lacks the column "${column}"${meant}; it has ${[...names].join(", ")}`;
 }
 
 function requireSame(workspace: string, other: string, field: string): void {

@@ -18,6 +18,7 @@ export interface Table extends Document {
   readonly content: TableContent | null;
 }
 
+/** What is in the file. */
 export interface TableContent {
   readonly format: TableFormat;
   readonly rows: number;

@@ -34,7 +34,7 @@ export function newJob(given: Partial<NewJob> & { readonly requestId?: string } 
 }
 
 /** Kinds that all do the same. */
-export function kindsOf(run: RunJob): JobKinds {
+function kindsOf(run: RunJob): JobKinds {
   return {
     training_set: run,
     materialization: run,

@@ -14,6 +14,7 @@ import type { Table } from "./table-store.ts";
 
 const CHUNK_BYTES_MAX = 4 * 1024 * 1024;
 
+/** An upload under way. */
 export interface IncomingTable {
   readonly workspace: string;
   /** Undefined: it is to be found out. */

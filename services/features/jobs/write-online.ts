@@ -30,6 +30,7 @@ export interface OnlineProgress {
   readonly keysUnchanged: number;
 }
 
+/** The progress of a copy that has not begun. */
 export const NOTHING_WRITTEN: OnlineProgress = {
   afterKey: undefined,
   rowsRead: 0,
@@ -37,6 +38,7 @@ export const NOTHING_WRITTEN: OnlineProgress = {
   keysUnchanged: 0,
 };
 
+/** What to bring online, and from where to go on. */
 export interface OnlineCopy {
   readonly view: ViewVersion;
   /** Asked for each time the engine is needed; files may have been compacted in between. */

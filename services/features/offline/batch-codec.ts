@@ -83,8 +83,11 @@ export function decodePart(bytes: Uint8Array): LoggedRows {
   return { shape: packed.shape, batch };
 }
 
-/** Rows `start` to before `end`. */
+/** Rows `start` to before `end`; the batch itself where that is all of it. */
 export function sliceRows(batch: RowBatch, start: number, end: number): RowBatch {
+  if (start === 0 && end === batch.rows) {
+    return batch;
+  }
   const slice = (columns: Readonly<Record<string, Cells>>): Record<string, Cells> =>
     Object.fromEntries(
       Object.entries(columns).map(([name, cells]) => [name, cells.slice(start, end)]),

@@ -44,6 +44,7 @@ export interface Receipt {
   readonly replayed: boolean;
 }
 
+/** A batch as its pusher names it. */
 export interface ClaimedBatch {
   readonly batchId: string;
   /** Of everything that decides what is stored. */
@@ -51,6 +52,7 @@ export interface ClaimedBatch {
   readonly createdUs: number;
 }
 
+/** Owns the receipts of batches that have an id. */
 export class BatchReceipts {
   readonly #receipts: Collection<ReceiptDocument>;
   readonly #clock: Clock;

@@ -26,6 +26,7 @@ export interface CompactableStore {
   ): Promise<number>;
 }
 
+/** How a compaction runs. */
 export interface CompactOptions {
   readonly signal: AbortSignal;
   readonly onProgress?: (progress: EngineProgress) => void;
@@ -33,6 +34,7 @@ export interface CompactOptions {
   readonly filesMin?: number;
 }
 
+/** The history before and after. */
 export interface CompactionCounts {
   readonly filesBefore: number;
   readonly filesAfter: number;

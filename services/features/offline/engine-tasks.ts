@@ -29,13 +29,16 @@ export interface WrittenFile {
   readonly maxCreatedUs: number;
 }
 
+/** How a file is laid out. */
 export type TableFormat = "parquet" | "csv" | "ndjson";
 
+/** A file of a caller. */
 export interface TableFile {
   readonly path: string;
   readonly format: TableFormat;
 }
 
+/** Why one row of a file was not taken. */
 export interface Refusal {
   /** From 0. */
   readonly row: number;
@@ -204,6 +207,7 @@ export interface EngineTasks {
   };
 }
 
+/** How often a feature had a value. */
 export interface StatusCounts {
   readonly present: number;
   readonly nullValue: number;
@@ -211,8 +215,10 @@ export interface StatusCounts {
   readonly outsideMaxAge: number;
 }
 
+/** What the engine can do. */
 export type TaskKind = keyof EngineTasks;
 
+/** How far a task is; `total` 0: not known. */
 export interface EngineProgress {
   readonly phase: string;
   readonly done: number;
@@ -221,6 +227,7 @@ export interface EngineProgress {
   readonly unit: string;
 }
 
+/** How a task is followed and stopped. */
 export interface RunOptions<K extends TaskKind> {
   /** Aborting ends the engine's process at once. */
   readonly signal: AbortSignal;

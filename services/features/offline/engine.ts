@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { Cancelled, ResourceExhausted, Unavailable } from "../../common/errors/domain-error.ts";
 import type { FeaturesConfig } from "../config.ts";
-import type { Cells, RowBatch } from "../value.ts";
+import type { RowBatch } from "../value.ts";
+import { sliceRows } from "./batch-codec.ts";
 import type { EngineLimits } from "./engine-messages.ts";
 import { type EngineJob, EngineProcess, SCRATCH_PREFIX } from "./engine-process.ts";
 import type { EngineTasks, OfflineEngine, RunOptions, TaskKind } from "./engine-tasks.ts";
@@ -184,24 +185,9 @@ type WriteRows = EngineTasks["write-rows"]["input"];
 function* partsOf(batches: readonly RowBatch[], rows: number): Generator<RowBatch> {
   for (const batch of batches) {
     for (let start = 0; start < batch.rows; start += rows) {
-      yield sliceBatch(batch, start, Math.min(start + rows, batch.rows));
+      yield sliceRows(batch, start, Math.min(start + rows, batch.rows));
     }
   }
-}
-
-function sliceBatch(batch: RowBatch, start: number, end: number): RowBatch {
-  if (start === 0 && end === batch.rows) {
-    return batch;
-  }
-  const slice = (columns: Readonly<Record<string, Cells>>): Record<string, Cells> =>
-    Object.fromEntries(Object.entries(columns).map(([name, c]) => [name, c.slice(start, end)]));
-  return {
-    rows: end - start,
-    keys: slice(batch.keys),
-    features: slice(batch.features),
-    eventUs: batch.eventUs.slice(start, end),
-    createdUs: batch.createdUs.slice(start, end),
-  };
 }
 
 function draining(): Unavailable {

@@ -15,6 +15,12 @@ export interface History {
   readonly view: string;
 }
 
+/** The history of the online reads that are kept of a feature service's version, by its full name. */
+export function readsHistory(workspace: string, featureServiceVersion: string): History {
+  const id = `reads:${featureServiceVersion}`;
+  return { uid: id, workspace, view: id };
+}
+
 /** A history as one reader sees it: nothing changes it any more. */
 export interface Snapshot {
   /** Rises by one with every change of the files. */

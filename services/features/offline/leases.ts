@@ -19,6 +19,7 @@ export interface Lease extends AsyncDisposable {
   readonly signal: AbortSignal;
 }
 
+/** Owns the collection of leases. */
 export class Leases {
   readonly #documents: Collection<LeaseDocument>;
   readonly #clock: Clock;

@@ -30,6 +30,7 @@ export interface ManifestState extends Manifest {
   readonly deleteTime: Date | null;
 }
 
+/** A file that was replaced and stays for a while, for who reads it. */
 export interface RetiredFile {
   readonly digest: Digest;
   readonly time: Date;
@@ -54,6 +55,7 @@ interface StoredManifest extends Document {
 /** What a deleted history leaves behind keeps late pushes out, for this long. */
 const DELETED_KEEP_SECONDS = 7 * 24 * 3600;
 
+/** Owns the collection of manifests. */
 export class ManifestStore {
   readonly #manifests: Collection<StoredManifest>;
 

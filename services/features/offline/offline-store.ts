@@ -69,6 +69,7 @@ interface Parts {
   readonly sweeper: BlobSweeper;
 }
 
+/** Owns the histories and the background work on them. */
 export class OfflineStore implements AsyncDisposable {
   readonly engine: OfflineEngine;
   readonly #options: OfflineStoreOptions;

@@ -36,11 +36,13 @@ interface Part extends Document {
   readonly time: Date;
 }
 
+/** How a batch is known again. */
 export interface AppendOptions {
   /** Of a batch with a batch id: its place in the log and its receipt. */
   readonly receipt?: { readonly id: string; readonly logId: string } | undefined;
 }
 
+/** Owns the log of rows that are in no file yet. */
 export class PendingLog {
   readonly #heads: Collection<Head>;
   readonly #parts: Collection<Part>;
@@ -165,8 +167,8 @@ export class PendingLog {
   }
 }
 
-/** The uid of the history that a head is of. */
-export function historyOf(head: Head): History {
+/** The history that a head is of. */
+export function historyOfHead(head: Head): History {
   const uid = head._id.slice(0, head._id.lastIndexOf(SEPARATOR));
   return { uid, workspace: head.workspace, view: head.view };
 }

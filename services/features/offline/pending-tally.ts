@@ -5,7 +5,7 @@
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { ResourceExhausted } from "../../common/errors/domain-error.ts";
 import type { History } from "./history.ts";
-import { type Head, historyOf } from "./pending-log.ts";
+import { type Head, historyOfHead } from "./pending-log.ts";
 
 /** Small batches cost a document each, however few rows they have. */
 const BATCHES_MAX = 200_000;
@@ -28,6 +28,7 @@ export interface DueLimits {
   readonly flushIntervalMs: number;
 }
 
+/** Owns the counts of rows that wait, by history. */
 export class PendingTally {
   #counts = new Map<string, Count>();
   readonly #recounts = new Set<Map<string, Count>>();
@@ -45,7 +46,7 @@ export class PendingTally {
     this.#recounts.add(counts);
     try {
       for await (const head of heads) {
-        count(counts, historyOf(head), { rows: head.rows, timeMs: head.time.getTime() });
+        count(counts, historyOfHead(head), { rows: head.rows, timeMs: head.time.getTime() });
       }
     } finally {
       this.#recounts.delete(counts);

@@ -6,6 +6,7 @@ import { Aborted } from "../../common/errors/domain-error.ts";
 import type { OfflineFile } from "./manifest.ts";
 import type { ManifestState } from "./manifest-store.ts";
 
+/** Files that go, and those that come for them. */
 export interface FileChange {
   readonly remove: readonly Digest[];
   readonly add: readonly (OfflineFile & { readonly replaces?: Digest | undefined })[];

@@ -19,7 +19,7 @@ import type { ManifestStore } from "./manifest-store.ts";
 import type { PendingLog } from "./pending-log.ts";
 
 /** Bytes younger than this may be about to be referred to; retired ones may have readers. */
-export const UNREFERENCED_KEEP_MS = 3_600_000;
+const UNREFERENCED_KEEP_MS = 3_600_000;
 
 /** Longer than batch ids are remembered: until then a replay may complete a torn batch. */
 const TORN_KEEP_MS = 25 * 3_600_000;
@@ -52,6 +52,7 @@ export interface SweeperDeps {
 /** Blobs that others than manifests refer to: of jobs and tables. */
 export type ReferencedDigests = () => AsyncIterable<Digest> | Iterable<Digest>;
 
+/** Owns the claims that keep blobs from being swept. */
 export class BlobSweeper {
   readonly #deps: SweeperDeps;
   readonly #marks: Collection<Mark>;

@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
-import type { Cell, ValueType } from "../value.ts";
+import { type Cell, KEY_BYTES_MAX, type ValueType } from "../value.ts";
 
 /** One join key's value. */
 export interface KeyPart {
@@ -16,8 +16,6 @@ export interface KeyPart {
   readonly cell: Cell;
 }
 
-/** UTF-8 bytes of one STRING join key. */
-const TEXT_BYTES_MAX = 512;
 /** Ids have at most 1,024 characters; longer names or values are put in by their digests. */
 const NAMES_LENGTH_MAX = 300;
 const VALUES_LENGTH_MAX = 600;
@@ -30,10 +28,10 @@ const NEEDS_ESCAPE = /[%/\0]/;
 export function keyFault(type: ValueType, cell: Cell): string | undefined {
   if (cell === null) return "has no value; a join key must have one";
   if (type !== "STRING" || typeof cell !== "string") return undefined;
-  if (cell.length * 3 <= TEXT_BYTES_MAX) return undefined;
+  if (cell.length * 3 <= KEY_BYTES_MAX) return undefined;
   const bytes = Buffer.byteLength(cell);
-  return bytes > TEXT_BYTES_MAX
-    ? `has ${bytes} bytes; a join key has at most ${TEXT_BYTES_MAX}`
+  return bytes > KEY_BYTES_MAX
+    ? `has ${bytes} bytes; a join key has at most ${KEY_BYTES_MAX}`
     : undefined;
 }
 

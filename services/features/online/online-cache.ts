@@ -10,6 +10,7 @@ const lookups = counter({
   description: "Entities looked up in the online cache, by result.",
 });
 
+/** The bounds of the cache. */
 export interface OnlineCacheOptions {
   /** Entities kept; the one that was used least recently goes first. */
   readonly entriesMax: number;
@@ -31,6 +32,7 @@ interface Entry {
   readonly atMs: number;
 }
 
+/** Owns the documents in memory. */
 export class OnlineCache {
   readonly #options: OnlineCacheOptions;
   /** In the order of use. */

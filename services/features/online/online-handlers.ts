@@ -13,6 +13,7 @@ import { InvalidArgument, Unavailable } from "../../common/errors/domain-error.t
 import { workspaceName } from "../../common/names.ts";
 import type { CallContext, MethodCodec, ServiceHandlers } from "../../common/rpc/context.ts";
 import type { Definitions, FeatureView, ViewVersion } from "../definitions/definitions.ts";
+import { entryOf, versionOf } from "../definitions/lookup.ts";
 import { PlanCache } from "../definitions/plan-cache.ts";
 import type { ReadPlan } from "../definitions/read-plan.ts";
 import type { FeaturesDeps } from "../deps.ts";
@@ -25,6 +26,7 @@ import { requestCells } from "./request-columns.ts";
 const CATCH_UP_MAX_MS = 2_000;
 const CATCH_UP_PAUSE_MS = 50;
 
+/** What an online read works with. */
 export interface OnlineDeps extends Pick<FeaturesDeps, "definitions" | "online" | "clock"> {
   /** Keeps reads of services that ask for it. */
   readonly readLog: ReadLog | undefined;
@@ -107,9 +109,9 @@ async function storedVersion(
   const untilMs = deps.clock.monotonicMs() + CATCH_UP_MAX_MS;
   for (;;) {
     const { featureViews } = await deps.definitions.get(workspace);
-    const current = Object.hasOwn(featureViews, view.view) ? featureViews[view.view] : undefined;
-    const found = current?.versions.find((version) => version.number === number);
-    if (found !== undefined && current?.uid === view.uid) return found;
+    const current = entryOf(featureViews, view.view);
+    const found = current?.uid === view.uid ? versionOf(current, number) : undefined;
+    if (found !== undefined) return found;
     if (deps.clock.monotonicMs() > untilMs) {
       throw new Unavailable(
         `Rows of feature view "${view.view}" are of its version ${number}, which has not arrived ` +

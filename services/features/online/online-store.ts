@@ -28,6 +28,7 @@ const RETRY_AFTER_MS = 1_000;
 /** How long writers of other processes may be between their read and their write. */
 const SETTLE_MS = 1_000;
 
+/** How the store is opened. */
 export interface OnlineStoreOptions {
   /** 0: no cache. */
   readonly cacheEntriesMax?: number;
@@ -37,6 +38,7 @@ export interface OnlineStoreOptions {
   readonly settleMs?: number;
 }
 
+/** Whose rows go. */
 export interface EraseOptions {
   /** The join keys named, in any order. */
   readonly keyFields: readonly Field[];
@@ -52,6 +54,7 @@ interface Pending {
   readonly row: number;
 }
 
+/** Owns the collection of online documents and the cache over it. */
 export class OnlineStore {
   readonly #documents: Collection<OnlineDocument>;
   readonly #cache: OnlineCache | undefined;

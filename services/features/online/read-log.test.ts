@@ -5,9 +5,10 @@ import { Unavailable } from "../../common/errors/domain-error.ts";
 import { featuresSettings } from "../config.ts";
 import { planFeatureService } from "../definitions/resolve.ts";
 import { defined, FLIGHTS } from "../definitions/testing.ts";
+import { readsHistory } from "../offline/history.ts";
 import { silent, useOfflineStore } from "../offline/testing.ts";
 import type { Cell } from "../value.ts";
-import { ReadLog, type ReadLogOptions, readsHistory, readsShape } from "./read-log.ts";
+import { ReadLog, type ReadLogOptions, readsShape } from "./read-log.ts";
 import type { OnlineRead } from "./read-online.ts";
 
 const NAME = "workspaces/w/featureServices/flight_delay/versions/1";
@@ -64,8 +65,7 @@ describe("ReadLog", () => {
     expect(log.rows).toBe(4);
     await log[Symbol.asyncDispose]();
     expect(log.rows).toBe(0);
-    const uid = readsHistory(NAME);
-    const snapshot = await offline.read({ uid, workspace: "w", view: uid });
+    const snapshot = await offline.read(readsHistory("w", NAME));
     expect(snapshot.rows).toBe(4);
     expect(snapshot.files[0]).toMatchObject({ minEventUs: 5_000_000, maxEventUs: 6_000_000 });
     expect(readsShape(sampled).joinKeys).toEqual([

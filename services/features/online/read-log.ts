@@ -5,9 +5,11 @@
 import { randomUUID } from "node:crypto";
 import { FieldStatus } from "../../../gen/plinth/features/v1/value_pb.js";
 import type { FeaturesConfig } from "../config.ts";
+import { statusColumn } from "../definitions/field-name.ts";
 import type { ReadPlan } from "../definitions/read-plan.ts";
 import type { FeaturesEvents } from "../events.ts";
 import type { Shape } from "../offline/engine-tasks.ts";
+import { readsHistory } from "../offline/history.ts";
 import type { OfflineStore } from "../offline/offline-store.ts";
 import type { Cell, Cells, Field, RowBatch } from "../value.ts";
 import type { OnlineRead } from "./read-online.ts";
@@ -21,6 +23,7 @@ const BATCH_ROWS_MAX = 10_000;
 /** Tries of a write; then its rows are dropped. */
 const TRIES_MAX = 5;
 
+/** Where kept reads go, and how many may wait. */
 export interface ReadLogOptions {
   readonly offline: Pick<OfflineStore, "append">;
   readonly config: Pick<FeaturesConfig, "readLogRowsMax">;
@@ -45,6 +48,7 @@ interface Batch {
   tries: number;
 }
 
+/** Owns the kept reads that are not written yet. */
 export class ReadLog implements AsyncDisposable {
   readonly #options: ReadLogOptions;
   readonly #random: () => number;
@@ -116,12 +120,10 @@ export class ReadLog implements AsyncDisposable {
   async #write(batch: Batch): Promise<boolean> {
     const { plan, batchId, reads } = batch;
     const name = plan.featureService ?? "";
-    const uid = readsHistory(name);
     try {
-      const history = { uid, workspace: plan.workspace, view: uid };
-      await this.#options.offline.append(history, readsShape(plan), rowsOf(plan, reads), {
-        batchId,
-      });
+      const history = readsHistory(plan.workspace, name);
+      const rows = rowsOf(plan, reads);
+      await this.#options.offline.append(history, readsShape(plan), rows, { batchId });
       return true;
     } catch (error) {
       batch.tries += 1;
@@ -138,11 +140,6 @@ export class ReadLog implements AsyncDisposable {
   }
 }
 
-/** The history (its uid and its view) that keeps the reads of a version of a feature service. */
-export function readsHistory(featureServiceVersion: string): string {
-  return `reads:${featureServiceVersion}`;
-}
-
 /** The columns of kept reads: request columns, outputs, and the status of each output. */
 export function readsShape(plan: ReadPlan): Shape {
   const keys = plan.requestColumns.slice(0, plan.keyColumns);
@@ -156,11 +153,6 @@ export function readsShape(plan: ReadPlan): Shape {
       ]),
     ],
   };
-}
-
-/** The column of an output's status: "PRESENT", "NULL_VALUE" and so on. */
-export function statusColumn(output: string): string {
-  return `${output}__status`;
 }
 
 /** One plan each, none larger than one write. */

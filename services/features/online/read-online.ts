@@ -30,6 +30,7 @@ export interface OnlineRead {
   readonly eventUs: readonly Float64Array[];
 }
 
+/** One output, a cell and a status a row. */
 export interface OnlineVector {
   /** Null where the status is not PRESENT. */
   readonly cells: Cells;
@@ -37,6 +38,7 @@ export interface OnlineVector {
   readonly statuses: Uint8Array;
 }
 
+/** Where documents and versions come from. */
 export interface OnlineSource {
   /** The document of each id, which are all different; undefined where there is none. */
   read(ids: readonly string[]): Promise<readonly (OnlineDocument | undefined)[]>;

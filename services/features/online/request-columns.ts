@@ -15,6 +15,7 @@ const ROWS_MAX = 1_000;
 /** What the request calls its columns. */
 const FIELD = "entities";
 
+/** The columns of a request as cells. */
 export interface RequestCells {
   readonly rows: number;
   /** In the order of the plan's request columns. */

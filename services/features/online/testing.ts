@@ -1,12 +1,11 @@
 // For tests of the online store: views and rows without the words that do not matter here.
 
 import type { DocumentStore } from "../../common/documents/port.ts";
-import type { Definitions, FeatureView, ViewVersion } from "../definitions/definitions.ts";
+import type { FeatureView, ViewVersion } from "../definitions/definitions.ts";
 import type { Cells, Field, RowBatch, ValueType } from "../value.ts";
 import type { OnlineDocument } from "./online-row.ts";
 
 const CREATED = new Date("2026-01-01T00:00:00.000Z");
-const ABOUT = { description: "", owner: "", tags: [] };
 
 export type Types = Readonly<Record<string, ValueType>>;
 
@@ -50,23 +49,6 @@ export function testRows(
 ): RowBatch {
   return { rows: eventUs.length, keys, features, eventUs, createdUs };
 }
-
-/** Definitions with these views, each given with all its versions in order. */
-export function testDefinitions(
-  views: readonly ViewVersion[],
-  more: Partial<Omit<Definitions, "_id">> = {},
-): Omit<Definitions, "_id"> {
-  const featureViews: Record<string, Definitions["featureViews"][string]> = {};
-  for (const { view, uid, version } of views) {
-    const versions = [...(featureViews[view]?.versions ?? []), version];
-    const latestNumber = version.number;
-    featureViews[view] = { uid, ...testDefinition, versions, latestNumber };
-  }
-  return { entities: {}, featureViews, onDemandFeatureViews: {}, featureServices: {}, ...more };
-}
-
-/** What every definition has. */
-export const testDefinition = { createTime: CREATED, updateTime: CREATED, about: ABOUT };
 
 /** Every online document, as it is stored. */
 export async function storedDocuments(documents: DocumentStore): Promise<OnlineDocument[]> {

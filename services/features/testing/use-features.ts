@@ -132,6 +132,7 @@ export async function downloaded({ jobs }: FeaturesClients, name: string): Promi
   return Buffer.concat(chunks);
 }
 
+/** Lower-case hex. */
 export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }

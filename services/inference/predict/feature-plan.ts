@@ -35,6 +35,7 @@ export interface PlannedInput {
   shape(rows: number): readonly number[];
 }
 
+/** What to ask the features service for, and what becomes of its answer. */
 export interface FeaturePlan {
   /** `workspaces/w/featureServices/f/versions/2` */
   readonly featureService: string;

@@ -27,6 +27,7 @@ export interface FeatureRows extends FeatureTensors {
   readonly readMs: number;
 }
 
+/** Entities to be predicted by one version. */
 export interface FeatureRowsRequest {
   readonly entities: readonly JsonObject[];
   readonly servable: Servable;

@@ -27,6 +27,7 @@ const DEFINITION_TIMEOUT_MS = 10_000;
 /** When it is worth asking again where the features service did not say. */
 const RETRY_MS = 1_000;
 
+/** The features service as predictions need it. */
 export interface FeatureSource {
   /**
    * The definition of `workspaces/w/featureServices/f/versions/2`.

@@ -269,7 +269,7 @@ export declare type GetOnlineFeaturesRequest = Message<"plinth.features.v1.GetOn
 export declare const GetOnlineFeaturesRequestSchema: GenMessage<GetOnlineFeaturesRequest>;
 
 /**
- * Values by feature, one a entity.
+ * Values by feature, one an entity.
  *
  * @generated from message plinth.features.v1.GetOnlineFeaturesResponse
  */

@@ -1,9 +1,8 @@
 // What is wrong with a cell, in words a caller can act on.
 
 import { nearestName } from "../../../common/nearest-name.ts";
-import type { Field, ValueType } from "../../value.ts";
+import { type Field, KEY_BYTES_MAX, VALUE_BYTES_MAX, type ValueType } from "../../value.ts";
 import type { TableFormat } from "../engine-tasks.ts";
-import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from "./cell-reader.ts";
 
 const TEXT_SHOWN = 60;
 const NAMES_SHOWN = 20;

@@ -3,14 +3,10 @@
 // FLOAT is rounded, nanoseconds end at the microsecond). What a cell must be is decided here for
 // each format; what is wrong with one that is not is said by cell-fault.ts.
 
-import type { Field, ValueType } from "../../value.ts";
+import { type Field, KEY_BYTES_MAX, VALUE_BYTES_MAX, type ValueType } from "../../value.ts";
 import type { TableFormat } from "../engine-tasks.ts";
 import { sqlType } from "./sql.ts";
 
-/** UTF-8 bytes of a text and bytes of BYTES, as for pushed values. */
-export const VALUE_BYTES_MAX = 1024 * 1024;
-/** UTF-8 bytes of a join key. */
-export const KEY_BYTES_MAX = 512;
 /** Times are microseconds in safe integers: the years 1685 to 2254. */
 const MICROS_MAX = Number.MAX_SAFE_INTEGER;
 

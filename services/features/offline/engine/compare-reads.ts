@@ -2,6 +2,7 @@
 // keys and times, value by value and status by status.
 
 import type { DuckDBConnection } from "@duckdb/node-api";
+import { statusColumn } from "../../definitions/field-name.ts";
 import type { ReadPlan } from "../../definitions/read-plan.ts";
 import type { Cell, Field, ValueType } from "../../value.ts";
 import type { EngineTasks } from "../engine-tasks.ts";
@@ -54,7 +55,7 @@ export const compareReads: EngineTask<"compare-reads"> = async (connection, inpu
 async function loadReads(connection: DuckDBConnection, input: Input): Promise<void> {
   const { plan, reads, startUs, endUs } = input;
   const statuses = plan.outputs.map(
-    ({ name }): Field => ({ name: `${name}__status`, type: "STRING" }),
+    ({ name }): Field => ({ name: statusColumn(name), type: "STRING" }),
   );
   const outputs = plan.outputs.map(({ name, type }): Field => ({ name, type }));
   const shape = { joinKeys: plan.requestColumns, features: [...outputs, ...statuses] };

@@ -34,6 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   common: [],
   registry: ["common"],
   features: ["common"],
+  monitoring: ["common"],
   inference: ["common"],
   gateway: ["common"],
   mesh: ["common", "registry", "features", "inference", "gateway"],

@@ -136,7 +136,8 @@ describe("local-engine", () => {
     registry.deploy("d", { targets: [target(2)] });
     await until(() => states(engine) === "r2 2 FAILED, 1 READY");
     expect(await ask(engine)).toBe(10);
-    await until(() => registry.reports.at(-1)?.deployments[0]?.versions[0]?.reason !== "");
+    const reason = () => registry.reports.at(-1)?.deployments[0]?.versions[0]?.reason ?? "";
+    await until(() => reason() !== "");
     const { deployments, serverId } = registry.reports.at(-1)!;
     expect(serverId).toBe("test-server");
     expect(deployments[0]?.versions[0]).toMatchObject({

@@ -106,7 +106,7 @@ def main():
     joined = time.perf_counter()
     for name, values in features.items():
         table = table.append_column(name, pa.array(values, from_pandas=True))
-    pq.write_table(table, args.out, compression="zstd")
+    pq.write_table(table, args.out, compression="snappy")
     figures = {
         "rows": table.num_rows,
         "joinSeconds": round(joined - start, 3),

@@ -17,6 +17,7 @@
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "./errors/domain-error.ts";
+import { nearestName } from "./nearest-name.ts";
 import type { Setting } from "./setting.ts";
 
 const PREFIX = "PLINTH_";
@@ -131,37 +132,10 @@ function unknownVariables(
   return Object.entries(env)
     .filter(isUnknown)
     .map(([name]) => {
-      const near = nearest(name, known);
+      const near = nearestName(name, known);
       const hint = near === undefined ? "Remove it." : `Did you mean ${near}?`;
       return [name, `is not a setting of this process. ${hint}`] as const;
     });
-}
-
-/** The known name with the fewest edits, when that is at most a third of its length. */
-function nearest(name: string, known: readonly string[]): string | undefined {
-  let best: { readonly name: string; readonly edits: number } | undefined;
-  for (const candidate of known) {
-    const edits = editDistance(name, candidate);
-    const own = candidate.length - PREFIX.length;
-    if (edits <= Math.max(2, own / 3) && (best === undefined || edits < best.edits)) {
-      best = { name: candidate, edits };
-    }
-  }
-  return best?.name;
-}
-
-/** Levenshtein distance, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const substitution = previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(substitution, previous[j]! + 1, row[j - 1]! + 1));
-    }
-    previous = row;
-  }
-  return previous[b.length]!;
 }
 
 function isSetting(entry: Setting<unknown> | Settings): entry is Setting<unknown> {

@@ -6,6 +6,7 @@ import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import type { BlobStore } from "../common/blobs/port.ts";
 import type { Clock } from "../common/clock.ts";
 import type { DocumentStore } from "../common/documents/port.ts";
+import { Reachability } from "../common/documents/reachability.ts";
 import type { ServiceModule } from "../common/lifecycle.ts";
 import type { Channel } from "../common/rpc/client.ts";
 import { bindService } from "../common/rpc/context.ts";
@@ -41,9 +42,6 @@ export interface CreateFeaturesDeps {
   readonly log?: Logger;
 }
 
-/** How often the store is asked whether it is there. */
-const PING_INTERVAL_MS = 1_000;
-
 /**
  * A features service over these stores, which stay the caller's to close. It serves calls at once;
  * flushes, jobs and sweeps begin with `start`.
@@ -56,17 +54,7 @@ export async function createFeatures(given: CreateFeaturesDeps): Promise<Service
   const readLog = stack.use(new ReadLog({ offline, config, events }));
   const runner = stack.use(new JobRunner({ config, jobs, kinds: jobKinds(deps), clock, events }));
   const stopping = new AbortController();
-  let isReachable = true;
-  const ping = setInterval(() => {
-    documents.ping().then(
-      () => {
-        isReachable = true;
-      },
-      () => {
-        isReachable = false;
-      },
-    );
-  }, PING_INTERVAL_MS).unref();
+  const reachability = stack.use(new Reachability(documents));
   const owned = stack.move();
   return {
     name: "features",
@@ -83,18 +71,18 @@ export async function createFeatures(given: CreateFeaturesDeps): Promise<Service
       void finishAllRemovals(deps, (workspace, error) =>
         events.backgroundFailed("removal", workspace, error),
       );
+      reachability.start();
       readLog.start();
       offline.start(() => jobs.referencedDigests());
       runner.start();
     },
-    ready: () => isReachable,
+    ready: () => reachability.isReachable,
     async drain() {
       stopping.abort();
       await runner.drain();
       await readLog.flush();
     },
     async [Symbol.asyncDispose]() {
-      clearInterval(ping);
       stopping.abort();
       await owned.disposeAsync();
     },

@@ -8,6 +8,7 @@ import { ApiKeys } from "../common/auth/keys.ts";
 import type { BlobStore } from "../common/blobs/port.ts";
 import type { Clock } from "../common/clock.ts";
 import type { DocumentStore } from "../common/documents/port.ts";
+import { Reachability } from "../common/documents/reachability.ts";
 import type { ServiceModule } from "../common/lifecycle.ts";
 import { bindService } from "../common/rpc/context.ts";
 import { createLogger, type Logger } from "../common/telemetry/log.ts";
@@ -57,9 +58,11 @@ export async function createRegistry(given: CreateRegistryDeps): Promise<Service
     validateSoon: (name) => validations.add(name),
   };
   const sweeper = new Sweeper(deps);
+  const reachability = new Reachability(documents);
   await ensureDefaultWorkspace(deps);
   const stop = async (): Promise<void> => {
     stopping.abort();
+    reachability[Symbol.dispose]();
     await Promise.all([sweeper[Symbol.asyncDispose](), validations[Symbol.asyncDispose]()]);
   };
   return {
@@ -77,8 +80,9 @@ export async function createRegistry(given: CreateRegistryDeps): Promise<Service
     async start() {
       validations.start();
       sweeper.start();
+      reachability.start();
     },
-    ready: () => sweeper.isStoreReachable(),
+    ready: () => reachability.isReachable,
     drain: stop,
     [Symbol.asyncDispose]: stop,
   };

@@ -69,7 +69,6 @@ export interface RegistryStore {
   readonly leases: Collection<ValidationLease>;
   readonly deployments: Collection<Deployment>;
   readonly reports: Collection<ServerReport>;
-  ping(): Promise<void>;
 }
 
 /** A server that has not reported for this long is taken for gone. */
@@ -118,6 +117,5 @@ export async function openRegistryStore(documents: DocumentStore): Promise<Regis
       name: "serving_reports",
       indexes: [{ keys: { reportTime: 1 }, expireAfterSeconds: REPORT_TTL_SECONDS }],
     }),
-    ping: () => documents.ping(),
   };
 }

@@ -1,20 +1,16 @@
-// The registry's housekeeping, now and then: frees bytes nobody refers to, finishes removals that
-// were cut off, and looks whether the store answers.
+// The registry's housekeeping, now and then: frees bytes nobody refers to, and finishes removals that
+// were cut off.
 
 import { sweepBytes } from "./collect-garbage.ts";
 import type { RegistryDeps } from "./deps.ts";
 import { finishRemovals } from "./remove-version.ts";
 
-/** Quick enough for a readiness probe to be told of an outage. */
-const PING_INTERVAL_MS = 2000;
-
-/** Owns the timers. One sweep at a time; a sweep that fails is tried again at the next interval. */
+/** Owns the timer. One sweep at a time; a sweep that fails is tried again at the next interval. */
 export class Sweeper implements AsyncDisposable {
   readonly #deps: RegistryDeps;
   readonly #stop = new AbortController();
-  #timers: readonly NodeJS.Timeout[] = [];
+  #timer: NodeJS.Timeout | undefined;
   #sweep: Promise<void> | undefined;
-  #isReachable = true;
 
   constructor(deps: RegistryDeps) {
     this.#deps = deps;
@@ -23,15 +19,8 @@ export class Sweeper implements AsyncDisposable {
   /** Sweeps now and at every interval. */
   start(): void {
     void this.sweepNow();
-    this.#timers = [
-      setInterval(() => void this.sweepNow(), this.#deps.config.sweepIntervalMs).unref(),
-      setInterval(() => void this.#ping(), PING_INTERVAL_MS).unref(),
-    ];
-  }
-
-  /** Whether the last look found the store answering. */
-  isStoreReachable(): boolean {
-    return this.#isReachable;
+    const { sweepIntervalMs } = this.#deps.config;
+    this.#timer = setInterval(() => void this.sweepNow(), sweepIntervalMs).unref();
   }
 
   /** Sweeps; joins the sweep under way if there is one. */
@@ -43,7 +32,7 @@ export class Sweeper implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#timers.forEach(clearInterval);
+    clearInterval(this.#timer);
     this.#stop.abort();
     await this.#sweep;
   }
@@ -57,15 +46,6 @@ export class Sweeper implements AsyncDisposable {
       if (!signal.aborted) {
         this.#deps.events.sweepFailed(error);
       }
-    }
-  }
-
-  async #ping(): Promise<void> {
-    try {
-      await this.#deps.store.ping();
-      this.#isReachable = true;
-    } catch {
-      this.#isReachable = false;
     }
   }
 }

@@ -3,12 +3,15 @@
 
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
+import { ValueType } from "../../gen/plinth/features/v1/value_pb.js";
 import { Channel } from "../../services/common/rpc/client.ts";
 import { useFolder } from "../../services/common/testing/use-folder.ts";
 import { linearModel } from "../../services/registry/test-models.ts";
+import { push } from "../../services/registry/testing.ts";
 import { spawnPlinth } from "./use-child-mesh.ts";
-import { clientsOn, firstOutput, rowsOf, serveModel, untilServed } from "./use-models.ts";
+import { clientsOn, DEFAULT, firstOutput, rowsOf, serveModel, untilServed } from "./use-models.ts";
 
 const SECRET = "known-to-all-services-of-this-test";
 
@@ -18,6 +21,18 @@ interface ServiceOptions {
   readonly args?: readonly string[];
   readonly secret?: string;
 }
+
+const SENSORS = {
+  entities: [{ name: "sensor", joinKeys: [{ name: "sensor", valueType: ValueType.INT64 }] }],
+  featureViews: [
+    {
+      name: "readings",
+      entities: ["sensor"],
+      features: ["a", "b", "c", "d"].map((name) => ({ name, valueType: ValueType.DOUBLE })),
+    },
+  ],
+  featureServices: [{ name: "readings", projections: [{ featureView: "readings" }] }],
+};
 
 /** Starts one service on a free port. */
 async function useService(service: string, options: ServiceOptions) {
@@ -91,6 +106,66 @@ describe("services in processes of their own", () => {
     expect((await predict()).status).toBe(200);
     servers[1]!.child.kill("SIGKILL");
     expect(await ask(servers[0]!.address)).toEqual([10.5]);
+  }, 40_000);
+
+  it("predict by entity key with the feature store in a process of its own", async () => {
+    const meshDir = useFolder();
+    const registry = await useService("registry", { meshDir });
+    const args = ["--registry", registry.address];
+    const features = await useService("features", { meshDir, args });
+    const both = [...args, "--features", features.address];
+    const inference = await useService("inference", { meshDir, args: both });
+    const gateway = await useService("gateway", {
+      meshDir,
+      args: [...both, "--inference", inference.address],
+    });
+    using toFeatures = new Channel({ address: features.address });
+    const store = clientsOn(toFeatures);
+    await store.definitions.applyDefinitions({ parent: DEFAULT, ...SENSORS });
+    await store.features.pushFeatures({
+      featureView: `${DEFAULT}/featureViews/readings`,
+      columns: [
+        { name: "sensor", ints: [7n] },
+        { name: "event_timestamp", timestamps: [timestampNow()] },
+        ...["a", "b", "c", "d"].map((name) => ({ name, doubles: [1] })),
+      ],
+    });
+    using toRegistry = new Channel({ address: registry.address });
+    const clients = clientsOn(toRegistry);
+    const featureService = `${DEFAULT}/featureServices/readings/versions/1`;
+    await clients.models.createRegisteredModel({ parent: DEFAULT, modelId: "by-key" });
+    const version = await push(clients, `${DEFAULT}/models/by-key`, linearModel(), {
+      featureService,
+      columns: ["a", "b", "c", "d"],
+    });
+    await clients.models.approveModelVersion({ name: version.name });
+    const { name } = await clients.deployments.createDeployment({
+      parent: DEFAULT,
+      deploymentId: "by-key",
+      deployment: { config: { targets: [{ modelVersion: version.name, weight: 100 }] } },
+    });
+    await untilServed(clients, name);
+
+    const predict = (sensor: number) =>
+      fetch(`http://${gateway.address}/plinth.inference.v1.InferenceService/Predict`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ deployment: "by-key", entities: [{ sensor }] }),
+      });
+    expect(await (await predict(7)).json()).toMatchObject({
+      featureService,
+      predictions: [{ outputs: { y: [10.5] } }],
+    });
+    expect((await predict(8)).status).toBe(400);
+    // A feature service that a model reads stays, which another process has to say.
+    const removed = store.definitions.deleteFeatureService({
+      name: `${DEFAULT}/featureServices/readings`,
+    });
+    await expect(removed).rejects.toMatchObject({ kind: "FailedPrecondition" });
+
+    features.child.kill("SIGKILL");
+    await once(features.child, "exit");
+    expect((await predict(7)).status).toBe(503);
   }, 40_000);
 
   it("with another secret is not let in, and says what to check", async () => {

@@ -1,6 +1,7 @@
 // Where the binned measures cut a numeric column, and what falls between the cuts. The reference
 // systems differ here more than in their formulas, so each rule says whose it is.
 
+import { nextUp } from "../next-up.ts";
 import { cumulativeAt, cumulativeOf, quantileAt } from "./cumulative.ts";
 import {
   countBelow,
@@ -9,7 +10,6 @@ import {
   rangeOf,
   sizeOf,
 } from "./distribution.ts";
-import { nextUp } from "./value-counts.ts";
 
 /** Counts of two distributions over the same bins or categories, in the same order. */
 export interface PairedCounts {

@@ -1,6 +1,7 @@
 // A numeric column as its different values and how often each is there: from rows, or from a
 // histogram whose bins are so narrow that each is one value.
 
+import { nextUp } from "../next-up.ts";
 import type { PairedCounts } from "./bins.ts";
 import type { NumericDistribution, NumericHistogram } from "./distribution.ts";
 
@@ -42,15 +43,6 @@ export function pairValues(
     baseline: counts.baseline.slice(0, end),
     current: counts.current.slice(0, end),
   };
-}
-
-/** The least double above a finite x. */
-export function nextUp(x: number): number {
-  if (x === 0) return Number.MIN_VALUE;
-  const view = new DataView(new ArrayBuffer(8));
-  view.setFloat64(0, x);
-  view.setBigInt64(0, view.getBigInt64(0) + (x > 0 ? 1n : -1n));
-  return view.getFloat64(0);
 }
 
 function ofSorted(sorted: Float64Array): ValueCounts {

@@ -1,6 +1,7 @@
 // Which edges, categories and scale a baseline's column gets, from what a draft has counted of it.
 // Pure: equal drafts choose the same, so replicas that merge their drafts agree on the layout's id.
 
+import { nextUp } from "../next-up.ts";
 import {
   type CategorySketch,
   categoryLayout,
@@ -15,7 +16,6 @@ import {
   WINDOW_KEPT_MAX,
   WINDOW_PRECISION,
 } from "./column-layout.ts";
-import { nextUp } from "./next-up.ts";
 import { finiteCount, type NumericSketch, quantilesOf } from "./numeric-sketch.ts";
 import { type Bucket, bucketsAreValues, listBuckets } from "./value-buckets.ts";
 import type { ColumnSketch } from "./window-sketch.ts";

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { nextUp } from "../next-up.ts";
 import { CATEGORY_BYTES_MAX, isCategoryKey } from "./category-key.ts";
 import {
   type CategoryLayout,
@@ -13,7 +14,6 @@ import {
   VOCABULARY_MAX,
 } from "./category-sketch.ts";
 import { COLUMN_KINDS, type ColumnKind } from "./column-batch.ts";
-import { nextUp } from "./next-up.ts";
 import { checkNumericLayout, EDGES_MAX, type NumericLayout } from "./numeric-sketch.ts";
 import { type SketchReader, SketchWriter } from "./sketch-bytes.ts";
 import { damaged } from "./sketch-faults.ts";

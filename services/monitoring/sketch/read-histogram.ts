@@ -1,8 +1,8 @@
 // The histograms that drift measures are computed on, read from a numeric column's sketch: on the
 // baseline's edges, or as fine as the quantile sketch is. The counts are exact in both.
 
+import { nextUp } from "../next-up.ts";
 import { closing, type NumericColumn } from "./column-layout.ts";
-import { nextUp } from "./next-up.ts";
 import { countsOn, finiteCount, momentsOf, type NumericSketch } from "./numeric-sketch.ts";
 import { bucketsAreValues, listBuckets } from "./value-buckets.ts";
 

@@ -71,10 +71,11 @@ const TYPE_ADVICE: Readonly<Record<ValueType, string>> = {
   TIMESTAMP: "write it as a column of timestamps (in pandas: pandas.to_datetime)",
 };
 
-/** Says which columns are not there, which may be meant, and what the file has instead. */
+/** Says which columns are not there, which may be meant, what the file has instead, and `advice`. */
 export function missingColumns(
   wanted: readonly { readonly column: string; readonly role: string }[],
   names: readonly string[],
+  advice: string,
 ): string {
   const named = names.filter((name) => name !== "");
   const missing = wanted.map(({ column, role }) => {
@@ -83,10 +84,7 @@ export function missingColumns(
   });
   const listed = named.slice(0, NAMES_SHOWN).map((name) => `"${name}"`);
   const more = named.length > NAMES_SHOWN ? ` and ${named.length - NAMES_SHOWN} more` : "";
-  return (
-    `The file has no column ${missing.join(", nor ")}. It has ${listed.join(", ")}${more}. Rename ` +
-    "the column, or map it in the view's source."
-  );
+  return `The file has no column ${missing.join(", nor ")}. It has ${listed.join(", ")}${more}. ${advice}`;
 }
 
 function cut(text: string): string {

@@ -73,7 +73,7 @@ export async function writePieces(
 }
 
 /** What stands after FROM to read pieces of the same rows, in order and a few rows at a time. */
-export function sideBySide(pieces: readonly string[]): string {
+export function piecesTogether(pieces: readonly string[]): string {
   return pieces.map((path) => parquetScan([path])).join(" POSITIONAL JOIN ");
 }
 

@@ -2,11 +2,10 @@
 // strictly, as rows of an ingestion are, and every column of the file kept for the result.
 
 import type { DuckDBConnection } from "@duckdb/node-api";
-import { nearestName } from "../../../common/nearest-name.ts";
 import type { ReadPlan } from "../../definitions/read-plan.ts";
 import type { Field } from "../../value.ts";
 import type { TableFile } from "../engine-tasks.ts";
-import { cellFault, typeFault } from "./cell-fault.ts";
+import { cellFault, missingColumns, typeFault } from "./cell-fault.ts";
 import { type CellReader, cellReader, noCells } from "./cell-reader.ts";
 import { tableFault } from "./faults.ts";
 import { ENTITY } from "./point-in-time.ts";
@@ -17,8 +16,7 @@ import { IS_OBJECT, openTable, ROW, type SourceColumn, type TableSource } from "
 
 /** Bad rows that an error names. */
 const FAULTS_SHOWN = 10;
-/** Columns that an error names. */
-const NAMES_SHOWN = 20;
+const MISSING_ADVICE = "Rename the column, or name the column of the time when the job is made.";
 /** Characters of a bad cell that are looked at. */
 const TEXT_READ = 200;
 
@@ -95,7 +93,10 @@ function bind(source: TableSource, input: EntityTableInput): readonly Bound[] {
     }),
   ];
   const missing = wanted.filter(({ column }) => !names.includes(column));
-  const faults = [...missingFaults(missing, names), ...nameFaults(names, plan)];
+  const faults = [
+    ...(missing.length > 0 ? [missingColumns(missing, names, MISSING_ADVICE)] : []),
+    ...nameFaults(names, plan),
+  ];
   const time: Field = { name: eventTimestampColumn, type: "TIMESTAMP" };
   const bound = [time, ...plan.requestColumns].flatMap((field, index): Bound[] => {
     const column = source.columns.find(({ name }) => name === field.name);
@@ -117,22 +118,6 @@ function bind(source: TableSource, input: EntityTableInput): readonly Bound[] {
     throw tableFault(faults.join(" "));
   }
   return bound;
-}
-
-function missingFaults(
-  missing: readonly { readonly column: string; readonly role: string }[],
-  names: readonly string[],
-): readonly string[] {
-  if (missing.length === 0) {
-    return [];
-  }
-  const wanted = missing.map(({ column, role }) => {
-    const near = nearestName(column, names);
-    return `"${column}" (${role}${near === undefined ? "" : `; is "${near}" meant?`})`;
-  });
-  const listed = names.slice(0, NAMES_SHOWN).map((name) => `"${name}"`);
-  const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
-  return [`The entity table lacks ${wanted.join(", ")}. It has ${listed.join(", ")}${more}.`];
 }
 
 /** Names that are there twice, in the file or with the features; SQL does not tell case apart. */

@@ -313,7 +313,7 @@ describe("join-training-set", () => {
       [
         "that lacks columns, with what may be meant",
         ["airprt,time", "a,1970-01-02"],
-        'lacks "at" (time of each row), "airport" (join key; is "airprt" meant?). ' +
+        'no column "at" (time of each row), nor "airport" (join key; is "airprt" meant?). ' +
           'It has "airprt", "time"',
       ],
       [

@@ -5,7 +5,7 @@
 import type { DuckDBConnection, DuckDBDataChunk } from "@duckdb/node-api";
 import type { Cell, Field, RowBatch } from "../../value.ts";
 import type { Shape } from "../engine-tasks.ts";
-import { isWide, sideBySide, writePieces } from "./column-pieces.ts";
+import { isWide, piecesTogether, writePieces } from "./column-pieces.ts";
 import { appendCells, byName, cellValue, readNumber } from "./read-rows.ts";
 import { cellLiteral, heldName, identifier } from "./sql.ts";
 import type { EngineTask, TaskContext } from "./task.ts";
@@ -93,7 +93,7 @@ async function wideRows(
     ...[event, created],
     ...shape.features.map(({ name, type }) => cellValue(type, heldName(name))),
   ];
-  return `SELECT ${columns.join(", ")} FROM ${sideBySide(pieces)}`;
+  return `SELECT ${columns.join(", ")} FROM ${piecesTogether(pieces)}`;
 }
 
 /** The condition that a row's key comes after one, key by key. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { DuckDBConnection } from "@duckdb/node-api";
 import { CREATED_TIMESTAMP, EVENT_TIMESTAMP } from "../../value.ts";
 import type { EngineProgress, Shape, WrittenFile } from "../engine-tasks.ts";
-import { type RowRange, removePieces, sideBySide, writePieces } from "./column-pieces.ts";
+import { piecesTogether, type RowRange, removePieces, writePieces } from "./column-pieces.ts";
 import { readAll } from "./read-rows.ts";
 import { DAY, type SortedRows } from "./sorted-rows.ts";
 import { heldName, identifier, literal } from "./sql.ts";
@@ -41,7 +41,7 @@ export async function writeDays(
     progress({ phase: "writing files", done, total, unit: "rows" });
     const parts = pieces?.[index] ?? [];
     const range = `${table} WHERE rowid BETWEEN ${firstRow} AND ${firstRow + facts.rows - 1}`;
-    const source = pieces === undefined ? range : sideBySide(parts);
+    const source = pieces === undefined ? range : piecesTogether(parts);
     const from = `SELECT ${storedColumns(shape)} FROM ${source}`;
     const path = join(options.outDir, `${facts.day}-${randomUUID()}.parquet`);
     await copyToParquet(connection, { from, path, columns: columnCount(shape) });

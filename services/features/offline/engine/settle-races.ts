@@ -22,7 +22,7 @@ import { readNumber } from "./read-rows.ts";
 /** How close the creation of a row and a read are for it to be open whether the read saw it. */
 export const RACE_US = 2_000_000;
 /** The state of a row of a view that is as it was served, whatever the join gives. */
-export const AS_SERVED = 3;
+const AS_SERVED = 3;
 
 /** What is compared: ENTITY has `i` (its row), `n<output>` and `m<output>`, as they were served. */
 export interface SettleInput {

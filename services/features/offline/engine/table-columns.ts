@@ -8,6 +8,8 @@ import { tableFault } from "./faults.ts";
 import type { SourceColumn, TableSource } from "./table-source.ts";
 import { CREATED_US, EVENT_US } from "./view-relation.ts";
 
+const MISSING_ADVICE = "Rename the column, or map it in the view's source.";
+
 /** A field of the view as the file has it. */
 export interface BoundField {
   /** Its name in a view relation; the times have the names EVENT_US and CREATED_US. */
@@ -78,7 +80,8 @@ class Binder {
   }
 
   check(): void {
-    const missing = this.#missing.length > 0 ? [missingColumns(this.#missing, this.#names)] : [];
+    const missing =
+      this.#missing.length > 0 ? [missingColumns(this.#missing, this.#names, MISSING_ADVICE)] : [];
     const faults = [...missing, ...this.#faults];
     if (faults.length > 0) {
       throw tableFault(faults.join(" "));

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Entity, EntitySchema } from "./entity_pb.js";
-import type { FeatureView, FeatureViewSchema, FeatureViewStatusSchema } from "./feature_view_pb.js";
+import type { FeatureView, FeatureViewHealth, FeatureViewSchema, FeatureViewStatusSchema } from "./feature_view_pb.js";
 import type { OnDemandFeatureView, OnDemandFeatureViewSchema } from "./on_demand_feature_view_pb.js";
 import type { FeatureService, FeatureServiceSchema } from "./feature_service_pb.js";
 import type { EmptySchema } from "@bufbuild/protobuf/wkt";
@@ -597,6 +597,47 @@ export declare type DeleteFeatureServiceRequest = Message<"plinth.features.v1.De
 export declare const DeleteFeatureServiceRequestSchema: GenMessage<DeleteFeatureServiceRequest>;
 
 /**
+ * What monitoring found.
+ *
+ * @generated from message plinth.features.v1.ReportFeatureViewHealthRequest
+ */
+export declare type ReportFeatureViewHealthRequest = Message<"plinth.features.v1.ReportFeatureViewHealthRequest"> & {
+  /**
+   * `workspaces/{workspace}/featureViews/{view}`
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Of one deployment.
+   *
+   * @generated from field: plinth.features.v1.FeatureViewHealth health = 2;
+   */
+  health?: FeatureViewHealth | undefined;
+};
+
+/**
+ * Describes the message plinth.features.v1.ReportFeatureViewHealthRequest.
+ * Use `create(ReportFeatureViewHealthRequestSchema)` to create a new message.
+ */
+export declare const ReportFeatureViewHealthRequestSchema: GenMessage<ReportFeatureViewHealthRequest>;
+
+/**
+ * Nothing: the report is stored.
+ *
+ * @generated from message plinth.features.v1.ReportFeatureViewHealthResponse
+ */
+export declare type ReportFeatureViewHealthResponse = Message<"plinth.features.v1.ReportFeatureViewHealthResponse"> & {
+};
+
+/**
+ * Describes the message plinth.features.v1.ReportFeatureViewHealthResponse.
+ * Use `create(ReportFeatureViewHealthResponseSchema)` to create a new message.
+ */
+export declare const ReportFeatureViewHealthResponseSchema: GenMessage<ReportFeatureViewHealthResponse>;
+
+/**
  * Definitions of entities, feature views and feature services. They change by ApplyDefinitions, which takes all
  * of a change or nothing of it.
  *
@@ -674,6 +715,16 @@ export declare const FeatureRegistryService: GenService<{
     methodKind: "unary";
     input: typeof GetFeatureViewStatusRequestSchema;
     output: typeof FeatureViewStatusSchema;
+  },
+  /**
+   * The monitoring service says what it found; it replaces what it said of the same deployment before.
+   *
+   * @generated from rpc plinth.features.v1.FeatureRegistryService.ReportFeatureViewHealth
+   */
+  reportFeatureViewHealth: {
+    methodKind: "unary";
+    input: typeof ReportFeatureViewHealthRequestSchema;
+    output: typeof ReportFeatureViewHealthResponseSchema;
   },
   /**
    * Removes a feature view that no feature service reads, with all its rows.

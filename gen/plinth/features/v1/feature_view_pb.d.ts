@@ -273,6 +273,13 @@ export declare type FeatureViewStatus = Message<"plinth.features.v1.FeatureViewS
    * @generated from field: int64 unmaterialized_rows = 9;
    */
   unmaterializedRows: bigint;
+
+  /**
+   * What monitoring last found of its features, one entry a deployment that reads them.
+   *
+   * @generated from field: repeated plinth.features.v1.FeatureViewHealth health = 10;
+   */
+  health: FeatureViewHealth[];
 };
 
 /**
@@ -280,4 +287,100 @@ export declare type FeatureViewStatus = Message<"plinth.features.v1.FeatureViewS
  * Use `create(FeatureViewStatusSchema)` to create a new message.
  */
 export declare const FeatureViewStatusSchema: GenMessage<FeatureViewStatus>;
+
+/**
+ * What monitoring found of a view's features in the newest closed window of one deployment.
+ *
+ * @generated from message plinth.features.v1.FeatureViewHealth
+ */
+export declare type FeatureViewHealth = Message<"plinth.features.v1.FeatureViewHealth"> & {
+  /**
+   * `workspaces/{workspace}/deployments/{deployment}`
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Name of the version that read them.
+   *
+   * @generated from field: string model_version = 2;
+   */
+  modelVersion: string;
+
+  /**
+   * The window's end, by event time.
+   *
+   * @generated from field: google.protobuf.Timestamp window_end_time = 3;
+   */
+  windowEndTime?: Timestamp | undefined;
+
+  /**
+   * Rows read.
+   *
+   * @generated from field: int64 rows = 4;
+   */
+  rows: bigint;
+
+  /**
+   * One entry a feature of the view that was read.
+   *
+   * @generated from field: repeated plinth.features.v1.FeatureHealth features = 5;
+   */
+  features: FeatureHealth[];
+
+  /**
+   * When it was reported.
+   *
+   * @generated from field: google.protobuf.Timestamp report_time = 6;
+   */
+  reportTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message plinth.features.v1.FeatureViewHealth.
+ * Use `create(FeatureViewHealthSchema)` to create a new message.
+ */
+export declare const FeatureViewHealthSchema: GenMessage<FeatureViewHealth>;
+
+/**
+ * One feature as a deployment saw it; rates are shares of the rows.
+ *
+ * @generated from message plinth.features.v1.FeatureHealth
+ */
+export declare type FeatureHealth = Message<"plinth.features.v1.FeatureHealth"> & {
+  /**
+   * Its name in the feature service.
+   *
+   * @generated from field: string feature = 1;
+   */
+  feature: string;
+
+  /**
+   * Not there at all, for whatever reason.
+   *
+   * @generated from field: double missing_rate = 2;
+   */
+  missingRate: number;
+
+  /**
+   * Older than the view's ttl.
+   *
+   * @generated from field: double outside_max_age_rate = 3;
+   */
+  outsideMaxAgeRate: number;
+
+  /**
+   * Whether it drifted from the version's baseline. Absent: not measured.
+   *
+   * @generated from field: optional bool drifted = 4;
+   */
+  drifted?: boolean | undefined;
+};
+
+/**
+ * Describes the message plinth.features.v1.FeatureHealth.
+ * Use `create(FeatureHealthSchema)` to create a new message.
+ */
+export declare const FeatureHealthSchema: GenMessage<FeatureHealth>;
 

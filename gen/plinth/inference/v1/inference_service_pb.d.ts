@@ -4,9 +4,9 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { FieldStatus } from "../../features/v1/value_pb.js";
 import type { Status } from "../../../google/rpc/status_pb.js";
-import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file plinth/inference/v1/inference_service.proto.
@@ -78,6 +78,14 @@ export declare type PredictRequest = Message<"plinth.inference.v1.PredictRequest
    * @generated from field: repeated google.protobuf.Struct entities = 8;
    */
   entities: JsonObject[];
+
+  /**
+   * When what is predicted happens, for monitoring: a replay of the past is counted in its own time. Absent: now. More
+   * than 5 minutes in the future is not counted.
+   *
+   * @generated from field: google.protobuf.Timestamp event_time = 9;
+   */
+  eventTime?: Timestamp | undefined;
 };
 
 /**

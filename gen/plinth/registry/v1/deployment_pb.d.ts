@@ -181,6 +181,13 @@ export declare type DeploymentConfig = Message<"plinth.registry.v1.DeploymentCon
    * @generated from field: plinth.registry.v1.InstanceConfig instances = 4;
    */
   instances?: InstanceConfig | undefined;
+
+  /**
+   * What monitoring is told of its inferences. Absent: the defaults.
+   *
+   * @generated from field: plinth.registry.v1.CaptureConfig capture = 5;
+   */
+  capture?: CaptureConfig | undefined;
 };
 
 /**
@@ -317,6 +324,35 @@ export declare type InstanceConfig = Message<"plinth.registry.v1.InstanceConfig"
  * Use `create(InstanceConfigSchema)` to create a new message.
  */
 export declare const InstanceConfigSchema: GenMessage<InstanceConfig>;
+
+/**
+ * What monitoring is told of the inferences of live targets and shadows. Never in the way of an answer: what cannot be
+ * sent is dropped and counted.
+ *
+ * @generated from message plinth.registry.v1.CaptureConfig
+ */
+export declare type CaptureConfig = Message<"plinth.registry.v1.CaptureConfig"> & {
+  /**
+   * Share of inferences, 0 to 1. Absent: 1, where the mesh has a monitoring service. An inference is chosen by its id, so
+   * that a shadow's copy is chosen with it.
+   *
+   * @generated from field: optional double sample_rate = 1;
+   */
+  sampleRate?: number | undefined;
+
+  /**
+   * Columns, inputs, outputs and join keys that are never sent; at most 1000.
+   *
+   * @generated from field: repeated string masked_fields = 2;
+   */
+  maskedFields: string[];
+};
+
+/**
+ * Describes the message plinth.registry.v1.CaptureConfig.
+ * Use `create(CaptureConfigSchema)` to create a new message.
+ */
+export declare const CaptureConfigSchema: GenMessage<CaptureConfig>;
 
 /**
  * One earlier configuration.

@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { RegisteredModel, RegisteredModelSchema } from "./registered_model_pb.js";
 import type { EmptySchema, FieldMask } from "@bufbuild/protobuf/wkt";
-import type { ModelVersion, ModelVersionSchema } from "./model_version_pb.js";
+import type { ModelHealth, ModelVersion, ModelVersionSchema } from "./model_version_pb.js";
 import type { UploadSchema } from "./upload_pb.js";
 
 /**
@@ -792,6 +792,47 @@ export declare type DeleteModelVersionRequest = Message<"plinth.registry.v1.Dele
 export declare const DeleteModelVersionRequestSchema: GenMessage<DeleteModelVersionRequest>;
 
 /**
+ * What monitoring found.
+ *
+ * @generated from message plinth.registry.v1.ReportModelHealthRequest
+ */
+export declare type ReportModelHealthRequest = Message<"plinth.registry.v1.ReportModelHealthRequest"> & {
+  /**
+   * `workspaces/{workspace}/models/{model}/versions/{version}`
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Of one deployment.
+   *
+   * @generated from field: plinth.registry.v1.ModelHealth health = 2;
+   */
+  health?: ModelHealth | undefined;
+};
+
+/**
+ * Describes the message plinth.registry.v1.ReportModelHealthRequest.
+ * Use `create(ReportModelHealthRequestSchema)` to create a new message.
+ */
+export declare const ReportModelHealthRequestSchema: GenMessage<ReportModelHealthRequest>;
+
+/**
+ * Nothing: the report is stored.
+ *
+ * @generated from message plinth.registry.v1.ReportModelHealthResponse
+ */
+export declare type ReportModelHealthResponse = Message<"plinth.registry.v1.ReportModelHealthResponse"> & {
+};
+
+/**
+ * Describes the message plinth.registry.v1.ReportModelHealthResponse.
+ * Use `create(ReportModelHealthResponseSchema)` to create a new message.
+ */
+export declare const ReportModelHealthResponseSchema: GenMessage<ReportModelHealthResponse>;
+
+/**
  * Registered models, their versions, aliases and bytes.
  *
  * @generated from service plinth.registry.v1.ModelService
@@ -972,6 +1013,16 @@ export declare const ModelService: GenService<{
     methodKind: "unary";
     input: typeof UpdateModelVersionRequestSchema;
     output: typeof ModelVersionSchema;
+  },
+  /**
+   * The monitoring service says what it found; it replaces what it said of the same deployment before.
+   *
+   * @generated from rpc plinth.registry.v1.ModelService.ReportModelHealth
+   */
+  reportModelHealth: {
+    methodKind: "unary";
+    input: typeof ReportModelHealthRequestSchema;
+    output: typeof ReportModelHealthResponseSchema;
   },
   /**
    * Allows a READY version to be deployed.

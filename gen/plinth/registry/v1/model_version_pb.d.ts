@@ -182,6 +182,14 @@ export declare type ModelVersion = Message<"plinth.registry.v1.ModelVersion"> & 
    * @generated from field: string feature_service = 23;
    */
   featureService: string;
+
+  /**
+   * What monitoring last found, one entry a deployment that serves it or did. Set by the monitoring service; a change
+   * of it is no change of the version.
+   *
+   * @generated from field: repeated plinth.registry.v1.ModelHealth health = 24;
+   */
+  health: ModelHealth[];
 };
 
 /**
@@ -269,6 +277,136 @@ export enum ModelVersion_Approval {
  * Describes the enum plinth.registry.v1.ModelVersion.Approval.
  */
 export declare const ModelVersion_ApprovalSchema: GenEnum<ModelVersion_Approval>;
+
+/**
+ * What monitoring found of a version in one deployment.
+ *
+ * @generated from message plinth.registry.v1.ModelHealth
+ */
+export declare type ModelHealth = Message<"plinth.registry.v1.ModelHealth"> & {
+  /**
+   * `workspaces/{workspace}/deployments/{deployment}`
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Set by the monitoring service.
+   *
+   * @generated from field: plinth.registry.v1.ModelHealth.State state = 2;
+   */
+  state: ModelHealth_State;
+
+  /**
+   * The newest closed window: its end, by event time.
+   *
+   * @generated from field: google.protobuf.Timestamp window_end_time = 3;
+   */
+  windowEndTime?: Timestamp | undefined;
+
+  /**
+   * Rows of that window.
+   *
+   * @generated from field: int64 rows = 4;
+   */
+  rows: bigint;
+
+  /**
+   * Share of its feature columns that drifted. Absent: not measured.
+   *
+   * @generated from field: optional double feature_drift_share = 5;
+   */
+  featureDriftShare?: number | undefined;
+
+  /**
+   * Share of its prediction columns that drifted. Absent: not measured.
+   *
+   * @generated from field: optional double prediction_drift_share = 6;
+   */
+  predictionDriftShare?: number | undefined;
+
+  /**
+   * Names of the columns that drifted, at most 20.
+   *
+   * @generated from field: repeated string drifted_columns = 7;
+   */
+  driftedColumns: string[];
+
+  /**
+   * From labels: "accuracy", "rmse" ..., of the newest window that has some, which may be another one. Empty: no labels yet.
+   *
+   * @generated from field: map<string, double> live_metrics = 8;
+   */
+  liveMetrics: { [key: string]: number };
+
+  /**
+   * Names of the alerts that are firing, at most 20.
+   *
+   * @generated from field: repeated string firing_alerts = 9;
+   */
+  firingAlerts: string[];
+
+  /**
+   * When it was reported.
+   *
+   * @generated from field: google.protobuf.Timestamp report_time = 10;
+   */
+  reportTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message plinth.registry.v1.ModelHealth.
+ * Use `create(ModelHealthSchema)` to create a new message.
+ */
+export declare const ModelHealthSchema: GenMessage<ModelHealth>;
+
+/**
+ * In short.
+ *
+ * @generated from enum plinth.registry.v1.ModelHealth.State
+ */
+export enum ModelHealth_State {
+  /**
+   * Not set. Never sent.
+   *
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing is wrong in the newest closed window.
+   *
+   * @generated from enum value: STATE_HEALTHY = 1;
+   */
+  HEALTHY = 1,
+
+  /**
+   * Its data or predictions have drifted.
+   *
+   * @generated from enum value: STATE_DRIFTED = 2;
+   */
+  DRIFTED = 2,
+
+  /**
+   * An alert is firing.
+   *
+   * @generated from enum value: STATE_ALERTING = 3;
+   */
+  ALERTING = 3,
+
+  /**
+   * There is no baseline or too little to say.
+   *
+   * @generated from enum value: STATE_UNKNOWN = 4;
+   */
+  UNKNOWN = 4,
+}
+
+/**
+ * Describes the enum plinth.registry.v1.ModelHealth.State.
+ */
+export declare const ModelHealth_StateSchema: GenEnum<ModelHealth_State>;
 
 /**
  * Why a version cannot be served.

@@ -15,6 +15,11 @@ export interface ServiceModule extends AsyncDisposable {
   start(): Promise<void>;
   /** Whether it can do its work now; feeds `/readyz` and grpc.health. */
   ready(): boolean;
+  /**
+   * The first half of draining: hands other services what is theirs, while they and this one still
+   * take calls. Absent: nothing is theirs.
+   */
+  handOver?(): Promise<void>;
   /** Takes no new background work; resolves when what was begun is finished. Disposal follows. */
   drain(): Promise<void>;
 }

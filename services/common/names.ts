@@ -94,3 +94,9 @@ export const featureServiceVersionName = namePattern(
 );
 export const tableName = namePattern("workspaces/{workspace}/tables/{table}");
 export const jobName = namePattern("workspaces/{workspace}/jobs/{job}");
+export const monitorName = namePattern("workspaces/{workspace}/deployments/{deployment}/monitor");
+export const baselineName = namePattern(
+  "workspaces/{workspace}/models/{model}/versions/{version}/baseline",
+);
+export const alertRuleName = namePattern("workspaces/{workspace}/alertRules/{rule}");
+export const alertName = namePattern("workspaces/{workspace}/alerts/{alert}");

@@ -225,6 +225,7 @@ async function serveModules(
     },
     async drain() {
       clearInterval(timer);
+      await Promise.all(modules.map((module) => module.handOver?.()));
       await Promise.all([...servers].map((one) => one.drain(config.drainGraceMs)));
       await Promise.all(modules.map((module) => module.drain()));
     },

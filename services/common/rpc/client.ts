@@ -10,7 +10,7 @@ import type { DomainError } from "../errors/domain-error.ts";
 import { fromStatus } from "../errors/status.ts";
 import { extractTrace, injectTrace } from "../telemetry/propagation.ts";
 import { beginClientCall, type ClientCall } from "../telemetry/rpc-observer.ts";
-import type { CallOptions, Client } from "./context.ts";
+import type { CallOptions, Client, MethodCodec } from "./context.ts";
 import { clientCodec } from "./message-codec.ts";
 import { serviceConfig } from "./retry-policy.ts";
 
@@ -95,12 +95,19 @@ export class Channel implements Disposable {
   }
 }
 
-/** A client of a service on a channel. Its methods are named as in the proto, in lowerCamelCase. */
-export function createClient<S extends DescService>(service: S, channel: Channel): Client<S> {
+/**
+ * A client of a service on a channel. Its methods are named as in the proto, in lowerCamelCase.
+ * @param codecs for the few methods whose generated codec is too slow, by name
+ */
+export function createClient<S extends DescService>(
+  service: S,
+  channel: Channel,
+  codecs: Readonly<Record<string, MethodCodec>> = {},
+): Client<S> {
   channel.register(service);
   const methods: Record<string, unknown> = {};
   for (const method of service.methods) {
-    methods[method.localName] = clientMethod(method, channel);
+    methods[method.localName] = clientMethod(method, channel, codecs[method.localName]);
   }
   return methods as Client<S>;
 }
@@ -112,9 +119,13 @@ interface Started {
   readonly callOptions: grpc.CallOptions;
 }
 
-function clientMethod(method: DescMethod, channel: Channel): unknown {
+function clientMethod(
+  method: DescMethod,
+  channel: Channel,
+  codec: MethodCodec | undefined,
+): unknown {
   const path = `/${method.parent.typeName}/${method.name}`;
-  const { encode, decode } = clientCodec(method);
+  const { encode, decode } = clientCodec(method, codec);
   const start = (options: CallOptions): Started => {
     const client = channel.connect();
     const observed = beginClientCall(path, traceOf(options));

@@ -39,10 +39,13 @@ export function serverCodec(method: DescMethod, custom: MethodCodec | undefined)
 }
 
 /** The codec of a client's end of a method: encodes requests, decodes responses. */
-export function clientCodec(method: DescMethod): WireCodec {
+export function clientCodec(method: DescMethod, custom: MethodCodec | undefined): WireCodec {
+  const encode =
+    custom?.encode ??
+    ((message: unknown) => toBinary(method.input, create(method.input, message as never)));
   return {
-    decode: (bytes) => fromBinary(method.output, bytes),
-    encode: (message) => asBuffer(toBinary(method.input, create(method.input, message as never))),
+    decode: custom?.decode ?? ((bytes) => fromBinary(method.output, bytes)),
+    encode: (message) => asBuffer(encode(message)),
   };
 }
 

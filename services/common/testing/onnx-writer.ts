@@ -54,9 +54,18 @@ export interface Node {
   readonly domain?: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  /** Whole numbers and subgraphs. */
-  readonly attributes?: Readonly<Record<string, number | Graph>>;
+  /** A plain number is a whole one. */
+  readonly attributes?: Readonly<Record<string, number | Graph | AttributeValue>>;
 }
+
+/** An attribute of any other type. */
+export type AttributeValue =
+  | { readonly float: number }
+  | { readonly text: string }
+  | { readonly floats: readonly number[] }
+  | { readonly integers: readonly number[] }
+  | { readonly texts: readonly string[] }
+  | { readonly tensor: Initializer };
 
 export interface Graph {
   readonly nodes: readonly Node[];
@@ -167,17 +176,45 @@ function writeNode(writer: BinaryWriter, node: Node): void {
   for (const [name, value] of Object.entries(node.attributes ?? {})) {
     message(writer, 5, (w) => {
       text(w, 1, name);
-      if (typeof value === "number") {
-        integer(w, 3, value);
-        integer(w, 20, 2);
-      } else {
-        message(w, 6, (g) => writeGraph(g, value));
-        integer(w, 20, 5);
-      }
+      writeAttribute(w, value);
     });
   }
   if (node.domain !== undefined) {
     text(writer, 7, node.domain);
+  }
+}
+
+function writeAttribute(writer: BinaryWriter, value: number | Graph | AttributeValue): void {
+  if (typeof value === "number") {
+    integer(writer, 3, value);
+    integer(writer, 20, 2);
+  } else if ("nodes" in value) {
+    message(writer, 6, (g) => writeGraph(g, value));
+    integer(writer, 20, 5);
+  } else if ("float" in value) {
+    writer.tag(2, WireType.Bit32).float(value.float);
+    integer(writer, 20, 1);
+  } else if ("text" in value) {
+    text(writer, 4, value.text);
+    integer(writer, 20, 3);
+  } else if ("tensor" in value) {
+    message(writer, 5, (t) => writeInitializer(t, value.tensor));
+    integer(writer, 20, 4);
+  } else if ("floats" in value) {
+    for (const one of value.floats) {
+      writer.tag(7, WireType.Bit32).float(one);
+    }
+    integer(writer, 20, 6);
+  } else if ("integers" in value) {
+    for (const one of value.integers) {
+      integer(writer, 8, one);
+    }
+    integer(writer, 20, 7);
+  } else {
+    for (const one of value.texts) {
+      text(writer, 9, one);
+    }
+    integer(writer, 20, 8);
   }
 }
 

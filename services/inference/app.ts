@@ -1,5 +1,5 @@
-// The inference service put together: an engine that follows the registry, and the protocols over
-// it.
+// The inference service put together: an engine that follows the registry, the protocols over it,
+// and the capture that tells monitoring.
 
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -9,6 +9,8 @@ import type { ServiceModule } from "../common/lifecycle.ts";
 import { type Channel, createClient } from "../common/rpc/client.ts";
 import type { Logger } from "../common/telemetry/log.ts";
 import { inferenceBindings } from "./bindings.ts";
+import { Capture } from "./capture/capture.ts";
+import { captureClient } from "./capture/capture-client.ts";
 import type { InferenceConfig } from "./config.ts";
 import { createEngine } from "./engine/local-engine.ts";
 
@@ -20,6 +22,8 @@ export interface InferenceDeps {
   readonly registry: Channel;
   /** To the features service, with the same credential. Undefined: none is set. */
   readonly features: Channel | undefined;
+  /** To the monitoring service, with the same credential. Undefined: nothing is captured. */
+  readonly monitoring: Channel | undefined;
   /** The store that the registry keeps artifacts in. */
   readonly blobs: BlobStore;
   readonly clock: Clock;
@@ -30,7 +34,16 @@ export interface InferenceDeps {
 
 /** Makes the service. It serves nothing before `start`. */
 export function createInference(deps: InferenceDeps): ServiceModule {
-  const { serverId, config, registry, features, blobs, clock, log, version } = deps;
+  const { serverId, config, registry, features, monitoring, blobs, clock, log, version } = deps;
+  const capture =
+    monitoring === undefined
+      ? undefined
+      : new Capture({
+          send: captureClient(monitoring),
+          config: config.capture,
+          random: Math.random,
+          log,
+        });
   const engine = createEngine({
     serverId,
     deployments: createClient(DeploymentService, registry),
@@ -40,6 +53,7 @@ export function createInference(deps: InferenceDeps): ServiceModule {
     clock,
     random: Math.random,
     log,
+    capture,
   });
   const bindings = inferenceBindings(engine, {
     serverVersion: version,
@@ -52,9 +66,19 @@ export function createInference(deps: InferenceDeps): ServiceModule {
   return {
     name: "inference",
     bindings,
-    start: async () => engine.start(),
+    start: async () => {
+      capture?.start();
+      engine.start();
+    },
     ready: () => engine.ready(),
-    drain: () => engine.drain(),
-    [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
+    handOver: async () => capture?.handOver(),
+    drain: async () => {
+      await engine.drain();
+      await capture?.drain();
+    },
+    [Symbol.asyncDispose]: async () => {
+      await engine[Symbol.asyncDispose]();
+      await capture?.[Symbol.asyncDispose]();
+    },
   };
 }

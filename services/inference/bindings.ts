@@ -13,7 +13,7 @@ import { openInferenceBinding } from "./protocol/open-inference.ts";
 export interface InferenceBindingOptions {
   /** Of this server, as ServerMetadata says it. */
   readonly serverVersion: string;
-  readonly config: Omit<InferenceConfig, "engine">;
+  readonly config: Omit<InferenceConfig, "engine" | "capture">;
   readonly clock: Clock;
   /** To the features service, with the credential of a service. Absent: none is set. */
   readonly features?: Channel | undefined;

@@ -2,10 +2,12 @@
 
 import type { ConfigOf } from "../common/config.ts";
 import { bytes, integer } from "../common/setting.ts";
+import { captureSettings } from "./capture/capture-settings.ts";
 import { engineSettings } from "./engine/engine-settings.ts";
 
 export const inferenceSettings = {
   engine: engineSettings,
+  capture: captureSettings,
   streamRequestsMax: integer({
     env: "PLINTH_INFERENCE_STREAM_REQUESTS_MAX",
     default: 256,

@@ -30,6 +30,39 @@ export interface InferRequest {
   readonly signal?: AbortSignal;
   /** For spans of queue, batch and run. */
   readonly trace: Context;
+  /** For monitoring. Absent: none. */
+  readonly routingKey?: string | undefined;
+  /** When what is predicted happens, microseconds since 1970. Absent: on arrival. */
+  readonly eventUs?: number | undefined;
+  /** What the rows were made of. Absent: the caller sent them. */
+  readonly features?: ReadFeatures | undefined;
+  /** Set by the engine: a copy whose answer goes to nobody. */
+  readonly shadow?: boolean;
+  /**
+   * In [0, 1), set by the engine: decides whether an inference without an id is captured, the same
+   * for all copies.
+   */
+  readonly captureDraw?: number;
+}
+
+/** The features that the rows of a request were made of. */
+export interface ReadFeatures {
+  /** The same object for all requests that read the same features. */
+  readonly names: FeatureNames;
+  /** By feature, then by row of the tensors: plinth.features.v1.FieldStatus. */
+  readonly statuses: readonly (readonly number[])[];
+  /** By join key, then by row of the tensors: the key as text. Made when asked for. */
+  keys(): readonly (readonly string[])[];
+}
+
+/** What is read, and by what. */
+export interface FeatureNames {
+  readonly features: readonly {
+    readonly name: string;
+    /** `workspaces/w/featureViews/v`; empty where it was computed on demand. */
+    readonly view: string;
+  }[];
+  readonly joinKeys: readonly string[];
 }
 
 export interface InferResult {

@@ -4,18 +4,21 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type {
   BatchingConfig,
+  CaptureConfig,
   DeploymentConfig,
   InstanceConfig,
 } from "../../../gen/plinth/registry/v1/deployment_pb.js";
+import type { CaptureSettings } from "../capture/version-capture.ts";
 import type { BatchingSettings } from "./batcher.ts";
 import type { InstanceSettings } from "./servable.ts";
 
-/** Defaults of BatchingConfig and InstanceConfig; see deployment.proto. */
+/** Defaults of BatchingConfig, InstanceConfig and CaptureConfig; see deployment.proto. */
 const BATCH_ROWS_DEFAULT = 64;
 const QUEUE_REQUESTS_DEFAULT = 1024;
 const QUEUE_TIMEOUT_MS_DEFAULT = 30_000;
 const INSTANCES_DEFAULT = 1;
 const RUN_TIMEOUT_MS_DEFAULT = 60_000;
+const SAMPLE_RATE_DEFAULT = 1;
 
 /** A BatchingConfig without gaps. */
 export interface DeploymentBatching extends BatchingSettings {
@@ -28,6 +31,7 @@ export interface DeploymentSettings {
   readonly shadows: readonly { readonly modelVersion: string; readonly sampleRate: number }[];
   readonly batching: DeploymentBatching;
   readonly instances: InstanceSettings;
+  readonly capture: CaptureSettings;
 }
 
 /** @param intraOpThreadsDefault the server's own, where the deployment says nothing. */
@@ -40,6 +44,7 @@ export function toDeploymentSettings(
     shadows: config?.shadows ?? [],
     batching: toBatching(config?.batching),
     instances: toInstances(config?.instances, intraOpThreadsDefault),
+    capture: toCapture(config?.capture),
   };
 }
 
@@ -60,6 +65,13 @@ function toInstances(
     count: config?.count || INSTANCES_DEFAULT,
     intraOpThreads: config?.intraOpThreads || intraOpThreadsDefault,
     runTimeoutMs: toMs(config?.runTimeout) ?? RUN_TIMEOUT_MS_DEFAULT,
+  };
+}
+
+function toCapture(config: CaptureConfig | undefined): CaptureSettings {
+  return {
+    sampleRate: config?.sampleRate ?? SAMPLE_RATE_DEFAULT,
+    maskedFields: config?.maskedFields ?? [],
   };
 }
 

@@ -108,6 +108,20 @@ export class DeploymentState {
         held.servable.shadows = shadows.filter(({ servable }) => servable !== held.servable);
       }
     }
+    this.configureCapture();
+  }
+
+  /**
+   * Makes the desired revision's capture settings hold, whatever answers: a mask must not wait until
+   * a new version is loaded.
+   */
+  configureCapture(): void {
+    const settings = (this.desired ?? this.active)?.settings.capture;
+    if (settings !== undefined) {
+      for (const servable of this.loaded()) {
+        servable.captureAs(settings);
+      }
+    }
   }
 
   /** Makes the desired revision the one that answers. */

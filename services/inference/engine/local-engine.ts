@@ -122,10 +122,13 @@ export class LocalEngine implements Engine, AsyncDisposable {
     if (!(servable instanceof LoadedServable)) {
       throw new TypeError("The servable is not one that this engine gave.");
     }
-    const result = servable.infer(request);
-    if (servable.shadows.length > 0) {
-      this.#copyToShadows(servable, request);
+    if (servable.shadows.length === 0) {
+      return servable.infer(request);
     }
+    // Its copies are captured when it is, also where it has no id to be chosen by.
+    const drawn = request.id === "" ? { ...request, captureDraw: this.#deps.random() } : request;
+    const result = servable.infer(drawn);
+    this.#copyToShadows(servable, drawn);
     return result;
   }
 
@@ -182,7 +185,13 @@ export class LocalEngine implements Engine, AsyncDisposable {
       }
       this.#shadowsInFlight += 1;
       const { signal: _, ...rest } = request;
-      const copy = { ...rest, servable, priority: SHADOW_PRIORITY, trace: ROOT_CONTEXT };
+      const copy = {
+        ...rest,
+        servable,
+        priority: SHADOW_PRIORITY,
+        trace: ROOT_CONTEXT,
+        shadow: true,
+      };
       servable
         .infer(copy)
         .catch(() => servable.meter.shadowFailed())

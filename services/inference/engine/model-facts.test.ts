@@ -68,6 +68,7 @@ describe("model-facts", () => {
   it("reads what serving needs", () => {
     const version = create(ModelVersionSchema, {
       name: "workspaces/w/models/m/versions/3",
+      uid: "u3",
       state: ModelVersion_State.READY,
       artifact: { sha256: "ab" },
       signature: signature([[[-1], [2]]], [[[-1]]]),
@@ -77,6 +78,7 @@ describe("model-facts", () => {
     expect(toModelFacts(version)).toEqual({
       modelVersion: "workspaces/w/models/m/versions/3",
       version: "3",
+      uid: "u3",
       digest: "ab",
       signature: {
         inputs: [{ name: "t0", datatype: "FP32", shape: [-1, 2] }],

@@ -19,6 +19,7 @@ export interface ModelFacts {
   readonly modelVersion: string;
   /** "3" */
   readonly version: string;
+  readonly uid: string;
   /** Key of the bytes in the blob store. */
   readonly digest: string;
   readonly signature: Signature;
@@ -43,6 +44,7 @@ export function toModelFacts(version: ModelVersion): ModelFacts {
   return {
     modelVersion: version.name,
     version: modelVersionName.parse(version.name, "model_version.name").version,
+    uid: version.uid,
     digest: artifact.sha256,
     signature: {
       inputs: signature.inputs.map((spec) => toTensorSpec(spec, version.name)),

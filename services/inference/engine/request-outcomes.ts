@@ -2,6 +2,7 @@
 // trace. Apart from the batcher, so that its file is about queues and instances only.
 
 import type { Clock } from "../../common/clock.ts";
+import type { VersionCapture } from "../capture/version-capture.ts";
 import type { Signature } from "../tensor.ts";
 import { type Batch, takeOutputs } from "./batch.ts";
 import { traceBatch } from "./batch-spans.ts";
@@ -15,6 +16,10 @@ export interface RequestOutcomesOptions {
   readonly clock: Clock;
   readonly meter: ServableMeter;
   readonly statistics: Statistics;
+  /** Absent: nothing is captured. */
+  readonly capture: VersionCapture | undefined;
+  /** Whether dimension 0 of the tensors counts rows. */
+  readonly isBatched: () => boolean;
 }
 
 /** The outcomes of one servable's requests. */
@@ -27,11 +32,13 @@ export class RequestOutcomes {
 
   /** The batch ran: each of its requests that still waits gets its part of the outputs. */
   answer(batch: Batch, reply: RunDone, finishedMs: number): void {
-    const { clock, meter, statistics, signature } = this.#options;
+    const { clock, meter, statistics, signature, capture } = this.#options;
     meter.batchRan(batch.rows, reply.inferMs);
     statistics.ran({ rows: batch.rows, requests: batch.requests.length }, reply);
     const computeMs = reply.inputMs + reply.inferMs + reply.outputMs;
     const nowMs = clock.now();
+    const epochOffsetMs = nowMs - finishedMs;
+    const batched = this.#options.isBatched();
     let row = 0;
     for (const pending of batch.requests) {
       if (!pending.settled) {
@@ -40,7 +47,12 @@ export class RequestOutcomes {
         const outputs = takeOutputs(batch, pending, row, reply.outputs, signature);
         meter.requestSucceeded(totalMs, queueMs);
         statistics.succeeded(nowMs, totalMs, queueMs);
-        pending.resolve({ outputs, queueMs, computeMs, batchRows: batch.rows });
+        const result = { outputs, queueMs, computeMs, batchRows: batch.rows };
+        pending.resolve(result);
+        if (capture !== undefined) {
+          const arrivedMs = epochOffsetMs + pending.enqueuedMs;
+          capture.record(pending.request, result, { arrivedMs, batched });
+        }
       }
       row += pending.rows;
     }

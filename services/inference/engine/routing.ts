@@ -16,7 +16,7 @@ export interface RoutingTarget {
 
 /** What makes a target's draws its own: hash of the deployment's and the version's name. */
 export function targetSeed(deployment: string, modelVersion: string): number {
-  return hash(modelVersion, hash(deployment, 0x811c9dc5));
+  return textHash(modelVersion, textHash(deployment, 0x811c9dc5));
 }
 
 /**
@@ -69,7 +69,7 @@ function chooseByKey(targets: readonly RoutingTarget[], routingKey: string): num
     if (target.ready && target.weight > 0) {
       // ln(u) / weight for u uniform in (0, 1): the greatest belongs to a target with
       // probability weight / sum of weights (exponential races).
-      const uniform = (hash(routingKey, target.seed) + 0.5) / 0x1_0000_0000;
+      const uniform = (textHash(routingKey, target.seed) + 0.5) / 0x1_0000_0000;
       const score = Math.log(uniform) / target.weight;
       if (score > bestScore) {
         best = index;
@@ -81,7 +81,7 @@ function chooseByKey(targets: readonly RoutingTarget[], routingKey: string): num
 }
 
 /** FNV-1a over UTF-16 units, finished as in MurmurHash3 so that near keys part; 32 bits. */
-function hash(text: string, seed: number): number {
+export function textHash(text: string, seed: number): number {
   let h = seed;
   for (let index = 0; index < text.length; index += 1) {
     h = Math.imul(h ^ text.charCodeAt(index), 0x01000193);

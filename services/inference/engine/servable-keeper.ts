@@ -11,6 +11,7 @@ import { DomainError, Unavailable } from "../../common/errors/domain-error.ts";
 import { deploymentName } from "../../common/names.ts";
 import type { Client } from "../../common/rpc/context.ts";
 import type { Logger } from "../../common/telemetry/log.ts";
+import type { Capture } from "../capture/capture.ts";
 import { toDeploymentSettings } from "./deployment-settings.ts";
 import { DeploymentState, type HeldServable, versionOf } from "./deployment-state.ts";
 import type { EngineConfig } from "./engine-settings.ts";
@@ -40,6 +41,8 @@ export interface ServableKeeperDeps {
   /** In [0, 1). */
   readonly random: () => number;
   readonly log: Logger;
+  /** Absent: nothing is captured. */
+  readonly capture?: Capture | undefined;
 }
 
 export interface ServableKeeperOptions {
@@ -116,6 +119,7 @@ export class ServableKeeper implements AsyncDisposable {
         shadows: settings.shadows.map(keyOf),
       },
     };
+    state.configureCapture();
     this.step();
     this.#options.onChange();
   }
@@ -195,8 +199,8 @@ export class ServableKeeper implements AsyncDisposable {
 
   async #load(state: DeploymentState, key: ServableKey): Promise<void> {
     const held = this.#holdNew(state, key);
-    const { settings } = state.desired!;
-    const { clock, random, log, config, models, blobs } = this.#deps;
+    const { settings, plan } = state.desired!;
+    const { clock, random, log, config, models, blobs, capture } = this.#deps;
     const fields = { deployment: state.name, model_version: held.modelVersion };
     this.#loading = true;
     held.state = { kind: "loading" };
@@ -209,6 +213,7 @@ export class ServableKeeper implements AsyncDisposable {
       );
       held.servable = await LoadedServable.load({
         deployment: state.name,
+        deploymentUid: plan.uid,
         facts,
         modelPath: await blobs.localPath(facts.digest),
         batching: settings.batching,
@@ -216,6 +221,7 @@ export class ServableKeeper implements AsyncDisposable {
         maxQueueBytes: config.queueBytesMax,
         meter: this.#options.meter,
         clock,
+        capture,
         random,
         onTrouble: (text) => log.warn(`Instances: ${text}`, fields),
       });

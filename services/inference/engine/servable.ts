@@ -2,6 +2,8 @@
 // through serving to being freed.
 
 import type { Clock } from "../../common/clock.ts";
+import type { Capture } from "../capture/capture.ts";
+import type { CaptureSettings, VersionCapture } from "../capture/version-capture.ts";
 import type { InferRequest, InferResult, Servable, VersionStatistics } from "../engine.ts";
 import type { Signature } from "../tensor.ts";
 import { Batcher, type BatchingSettings } from "./batcher.ts";
@@ -31,6 +33,7 @@ export interface InstanceSettings {
 
 export interface LoadedServableOptions {
   readonly deployment: string;
+  readonly deploymentUid: string;
   readonly facts: ModelFacts;
   readonly modelPath: string;
   readonly batching: BatchingSettings;
@@ -38,6 +41,8 @@ export interface LoadedServableOptions {
   readonly maxQueueBytes: number;
   readonly meter: InferenceMeter;
   readonly clock: Clock;
+  /** Absent: nothing is captured. */
+  readonly capture: Capture | undefined;
   /** In [0, 1): spreads restarts. */
   readonly random: () => number;
   /** Called when an instance was lost, and why a replacement failed to load. */
@@ -65,6 +70,7 @@ export class LoadedServable implements Servable, AsyncDisposable {
   readonly #options: LoadedServableOptions;
   readonly #statistics = new Statistics();
   readonly #batcher: Batcher;
+  readonly #capture: VersionCapture | undefined;
   readonly #instances = new Set<Instance>();
   /** Given up, but their threads have not ended. */
   readonly #ending = new Set<Instance>();
@@ -92,6 +98,12 @@ export class LoadedServable implements Servable, AsyncDisposable {
       { "plinth.deployment": deployment, "plinth.model_version": facts.modelVersion },
       () => this.load,
     );
+    this.#capture = options.capture?.version({
+      deployment,
+      deploymentUid: options.deploymentUid,
+      modelVersionUid: facts.uid,
+      servable: facts,
+    });
     this.#batcher = new Batcher({
       modelVersion: facts.modelVersion,
       signature: facts.signature,
@@ -104,6 +116,8 @@ export class LoadedServable implements Servable, AsyncDisposable {
         clock: options.clock,
         meter: this.meter,
         statistics: this.#statistics,
+        capture: this.#capture,
+        isBatched: () => this.#batched,
       }),
       onIndivisible: () => {
         this.#batched = false;
@@ -166,6 +180,11 @@ export class LoadedServable implements Servable, AsyncDisposable {
     this.#batcher.configure(batching);
   }
 
+  /** What monitoring is told of it from now on; nothing before this is called. */
+  captureAs(settings: CaptureSettings): void {
+    this.#capture?.configure(settings);
+  }
+
   statistics(): VersionStatistics {
     return this.#statistics.read();
   }
@@ -195,6 +214,7 @@ export class LoadedServable implements Servable, AsyncDisposable {
     this.#batcher.close();
     await Promise.all([...this.#instances].map((instance) => instance[Symbol.asyncDispose]()));
     await Promise.all(this.#disposals);
+    this.#capture?.release();
     this.meter[Symbol.dispose]();
   }
 

@@ -3,6 +3,7 @@
 
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import type { FeatureService } from "../../../gen/plinth/features/v1/feature_service_pb.js";
 import type { FeatureVector } from "../../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { FieldStatus } from "../../../gen/plinth/features/v1/value_pb.js";
 import type { FeatureStatusesSchema } from "../../../gen/plinth/inference/v1/inference_service_pb.js";
@@ -10,7 +11,7 @@ import type { Clock } from "../../common/clock.ts";
 import { FailedPrecondition, Unavailable } from "../../common/errors/domain-error.ts";
 import { featureServiceVersionName, workspaceName } from "../../common/names.ts";
 import type { CallContext } from "../../common/rpc/context.ts";
-import type { Servable } from "../engine.ts";
+import type { FeatureNames, ReadFeatures, Servable } from "../engine.ts";
 import { Violations } from "../protocol/violations.ts";
 import { columnsFromEntities } from "./entity-columns.ts";
 import { valuesOf } from "./feature-conversion.ts";
@@ -18,6 +19,7 @@ import { type FeatureMeter, featureMeter } from "./feature-meter.ts";
 import { type FeaturePlan, planFeatures } from "./feature-plan.ts";
 import type { FeatureSource } from "./feature-source.ts";
 import { type FeatureTensors, tensorsFromFeatures } from "./feature-tensors.ts";
+import { featureNames, readFeatures } from "./read-features.ts";
 
 /** What entities come to. */
 export interface FeatureRows extends FeatureTensors {
@@ -25,6 +27,8 @@ export interface FeatureRows extends FeatureTensors {
   /** One a feature of the service, in its order. */
   readonly statuses: readonly MessageInitShape<typeof FeatureStatusesSchema>[];
   readonly readMs: number;
+  /** For monitoring: of the rows that are in the tensors. */
+  readonly features: ReadFeatures;
 }
 
 /** Entities to be predicted by one version. */
@@ -39,6 +43,10 @@ interface Prepared {
   readonly plan: FeaturePlan;
   readonly parent: string;
   readonly meter: FeatureMeter;
+  readonly workspace: string;
+  readonly outputFeatures: FeatureService["outputFeatures"];
+  /** Known from the first answer on. */
+  names: FeatureNames | undefined;
 }
 
 /** When it is worth asking again after an answer that does not fit. */
@@ -93,7 +101,9 @@ export class FeatureReader {
       feature: plan.outputs[i]!,
       statuses: vector.statuses,
     }));
-    return { ...made, featureService, statuses, readMs };
+    prepared.names ??= featureNames(prepared, answer.views);
+    const features = readFeatures(prepared.names, answer, { columns, rows: made.rows });
+    return { ...made, featureService, statuses, readMs, features };
   }
 
   #requireSource({ servable, workspace }: FeatureRowsRequest): FeatureSource {
@@ -134,6 +144,9 @@ export class FeatureReader {
           plan: planFeatures(servable, definition),
           parent: workspaceName.format({ workspace }),
           meter: featureMeter(featureService),
+          workspace,
+          outputFeatures: definition.outputFeatures,
+          names: undefined,
         };
         this.#prepared.set(servable, prepared);
         return prepared;

@@ -19,6 +19,7 @@ import { bindService, type CallContext, type ServiceBinding } from "../../common
 import { Undecodable } from "../../common/rpc/message-codec.ts";
 import type { Engine, Servable } from "../engine.ts";
 import { deploymentRef, workspaceOf } from "../protocol/deployment-ref.ts";
+import { EVENT_TIME_EXPECTED, eventTimeOf } from "../protocol/event-time.ts";
 import { PRIORITY_DEFAULT, PRIORITY_LEVELS } from "../protocol/infer-parameters.ts";
 import { OrderedStream, type StreamWindow } from "../protocol/ordered-stream.ts";
 import { quote, quoteAll, Violations } from "../protocol/violations.ts";
@@ -63,6 +64,7 @@ async function predict(
   const startMs = clock.monotonicMs();
   const violations = new Violations();
   checkRequest(request, violations);
+  const eventUs = readEventTime(request, violations);
   const ref = deploymentRef(
     { principal: context.principal, workspace: workspaceOf(context) },
     request.deployment,
@@ -93,6 +95,9 @@ async function predict(
     deadlineMs: context.deadlineMs,
     signal: context.signal,
     trace: context.trace,
+    routingKey: request.routingKey,
+    eventUs,
+    features: read?.features,
   });
   const predictions = predictionsFrom(result.outputs, {
     rows: count,
@@ -179,6 +184,18 @@ function checkRequest(request: PredictRequest, violations: Violations): void {
         `expected 1 (first) to ${PRIORITY_LEVELS}, or 0 for the default`,
     );
   }
+}
+
+function readEventTime({ eventTime }: PredictRequest, violations: Violations): number | undefined {
+  const eventUs = eventTime === undefined ? undefined : eventTimeOf(eventTime);
+  if (eventTime !== undefined && eventUs === undefined) {
+    const { seconds, nanos } = eventTime;
+    violations.add(
+      "event_time",
+      `event_time is ${seconds} s and ${nanos} ns since 1970; expected ${EVENT_TIME_EXPECTED}`,
+    );
+  }
+  return eventUs;
 }
 
 /** Names of the outputs that the answer shows. */

@@ -71,6 +71,8 @@ export function infer(scope: InferScope, request: WireInferRequest): Promise<Inf
           : Math.min(scope.deadlineMs, scope.clock.now() + timeoutMs),
       signal: scope.signal,
       trace: scope.trace,
+      routingKey: options.routingKey,
+      eventUs: options.eventUs,
     })
     .then((result: InferResult) => finish(result.outputs));
 }

@@ -24,6 +24,7 @@ describe("infer-parameters", () => {
         priority: { parameterChoice: { case: "uint64Param", value: 2n } },
         timeout: int(1500n),
         routing_key: text("user-7"),
+        event_time: text("2001-01-31T10:30:00.5+01:00"),
         mine: text("x"),
         binary_data_output: bool(true),
         headers: text("x"),
@@ -31,11 +32,19 @@ describe("infer-parameters", () => {
         sequence_start: bool(false),
         triton_enable_empty_final_response: bool(true),
       }),
-    ).toEqual({ priority: 2, timeoutMs: 1.5, routingKey: "user-7", finalResponse: true });
-    expect(read({ priority: int(0n), timeout: int(0n), routing_key: text("") })).toEqual({
+    ).toEqual({
+      priority: 2,
+      timeoutMs: 1.5,
+      routingKey: "user-7",
+      eventUs: 980_933_400_500_000,
+      finalResponse: true,
+    });
+    const empty = { routing_key: text(""), event_time: text("") };
+    expect(read({ priority: int(0n), timeout: int(0n), ...empty })).toEqual({
       priority: 5,
       timeoutMs: undefined,
       routingKey: undefined,
+      eventUs: undefined,
       finalResponse: false,
     });
   });
@@ -50,6 +59,10 @@ describe("infer-parameters", () => {
     ["timeout", { timeout: bool(true) }, 'parameter "timeout" must be int64_param (microseconds)'],
     ["negative timeout", { timeout: int(-1n) }, "expected microseconds from 0"],
     ["routing key", { routing_key: int(1n) }, "must be string_param; got int64_param"],
+    ["event time", { event_time: int(1n) }, "must be string_param; got int64_param"],
+    ["date", { event_time: text("2001-01-31") }, 'is "2001-01-31"; expected a time from 1900'],
+    ["time too late", { event_time: text("2200-01-01T00:00:00Z") }, "from 1900 to 2199"],
+    ["time too early", { event_time: text("1899-12-31T23:59:59Z") }, "from 1900 to 2199"],
     ["empty parameter", { routing_key: {} }, "must be string_param; got no value"],
     ["sequence", { sequence_id: int(7n) }, "sequences are not supported"],
     ["named sequence", { sequence_id: text("s") }, "sequences are not supported"],

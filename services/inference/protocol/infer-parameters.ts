@@ -1,6 +1,7 @@
 // The request parameters that mean something to the server: Triton's reserved names and our own
-// `routing_key`. Others are the caller's business and are let through.
+// `routing_key` and `event_time`. Others are the caller's business and are let through.
 
+import { EVENT_TIME_EXPECTED, eventTimeFromText } from "./event-time.ts";
 import type { Parameter, Parameters } from "./infer-messages.ts";
 import { quote, type Violations } from "./violations.ts";
 
@@ -15,6 +16,8 @@ export interface InferOptions {
   /** Absent: as long as the call's deadline allows. */
   readonly timeoutMs: number | undefined;
   readonly routingKey: string | undefined;
+  /** Microseconds since 1970. Absent: when it arrives. */
+  readonly eventUs: number | undefined;
   /** Whether the answer shall say that it is the last one of its request. */
   readonly finalResponse: boolean;
 }
@@ -23,6 +26,7 @@ const DEFAULTS: InferOptions = {
   priority: PRIORITY_DEFAULT,
   timeoutMs: undefined,
   routingKey: undefined,
+  eventUs: undefined,
   finalResponse: false,
 };
 
@@ -58,6 +62,8 @@ function readOption(options: Written, name: string, parameter: Parameter): strin
       }
       options.routingKey = parameter.value === "" ? undefined : parameter.value;
       return undefined;
+    case "event_time":
+      return readEventTime(options, parameter);
     case "sequence_id":
       if (parameter.kind === "int64" || parameter.kind === "uint64") {
         return parameter.value === 0n ? undefined : SEQUENCES;
@@ -111,6 +117,16 @@ function readPriority(options: Written, parameter: Parameter): string | undefine
   }
   options.priority = parameter.value === 0n ? PRIORITY_DEFAULT : Number(parameter.value);
   return undefined;
+}
+
+function readEventTime(options: Written, parameter: Parameter): string | undefined {
+  if (parameter.kind !== "string") {
+    return expected("string_param", parameter);
+  }
+  options.eventUs = parameter.value === "" ? undefined : eventTimeFromText(parameter.value);
+  return parameter.value !== "" && options.eventUs === undefined
+    ? `is ${quote(parameter.value)}; expected ${EVENT_TIME_EXPECTED}`
+    : undefined;
 }
 
 function readTimeout(options: Written, parameter: Parameter): string | undefined {

@@ -3,6 +3,31 @@
 import { floats, type Graph, integers } from "../../common/testing/onnx-writer.ts";
 import type { Datatype } from "../tensor.ts";
 
+/** scores = x times a matrix, label = the larger one: FP32 [N, 3] in, FP32 [N, 2] and INT64 [N] out. */
+export function classifier(bias = 0): Graph {
+  return {
+    nodes: [
+      { op: "MatMul", inputs: ["x", "w"], outputs: ["product"] },
+      { op: "Add", inputs: ["product", "bias"], outputs: ["scores"] },
+      {
+        op: "ArgMax",
+        inputs: ["scores"],
+        outputs: ["label"],
+        attributes: { axis: 1, keepdims: 0 },
+      },
+    ],
+    inputs: [{ name: "x", datatype: "FP32", shape: ["N", 3] }],
+    outputs: [
+      { name: "label", datatype: "INT64", shape: ["N"] },
+      { name: "scores", datatype: "FP32", shape: ["N", 2] },
+    ],
+    initializers: [
+      floats("w", [3, 2], [0.5, 0.25, 0.25, 0.5, 0.125, 0.0625]),
+      floats("bias", [2], [bias, 0]),
+    ],
+  };
+}
+
 /** y = x, of any datatype and shape. */
 export function identity(datatype: Datatype, shape: readonly (number | string)[]): Graph {
   return {

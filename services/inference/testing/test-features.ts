@@ -44,6 +44,8 @@ export interface TestFeatureService {
   readonly requestColumns: readonly (readonly [name: string, type: ValueType])[];
   readonly outputs: readonly {
     readonly name: string;
+    /** Id of the view it is stored in. Absent: computed on demand. */
+    readonly view?: string;
     readonly type: ValueType;
     readonly default?: JsonValue;
   }[];
@@ -116,13 +118,15 @@ export class TestFeatures implements AsyncDisposable {
     this.definitionsRead.push(name);
     const service = this.#require(name);
     return {
-      name,
+      // As the features service has it: the version stands beside the name.
+      name: name.split("/versions/")[0]!,
       requestColumns: service.requestColumns.map(([column, valueType]) => ({
         name: column,
         valueType,
       })),
       outputFeatures: service.outputs.map((output) => ({
         name: output.name,
+        featureView: output.view ?? "computed",
         valueType: output.type,
         ...(output.default !== undefined && {
           defaultValue: fromJson(ValueSchema, output.default),
@@ -147,7 +151,12 @@ export class TestFeatures implements AsyncDisposable {
       };
     });
     this.spoil?.(results);
-    return { results, featureService: service.name };
+    const views = [...new Set(service.outputs.flatMap(({ view }) => view ?? []))];
+    return {
+      results,
+      featureService: service.name,
+      views: views.map((featureView) => ({ featureView, entityColumns: [name] })),
+    };
   }
 
   #require(name: string): TestFeatureService {

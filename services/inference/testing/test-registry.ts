@@ -35,6 +35,8 @@ export class TestRegistry {
   readonly reports: ReportServingRequest[] = [];
   /** Of each version that is asked for. */
   featureService = "";
+  columns: string[] = [];
+  classLabels: string[] = [];
   /** While true every call fails with Unavailable. */
   away = false;
   readonly #deployments = new Map<string, Deployment>();
@@ -55,6 +57,7 @@ export class TestRegistry {
     this.#paths.set(name, await temporaryModel(isGraph ? encodeModel(model) : model));
     const init = {
       name,
+      uid: `uid-m-${number}`,
       version: BigInt(number),
       state: ModelVersion_State.READY,
       signature: { inputs: specs(inputs), outputs: specs(outputs), batchable: true },
@@ -108,7 +111,8 @@ export class TestRegistry {
           if (version === undefined) {
             throw new NotFound(`No ${name}.`, { reason: ErrorReason.RESOURCE_NOT_FOUND });
           }
-          return { ...version, featureService: this.featureService };
+          const { featureService, columns, classLabels } = this;
+          return { ...version, featureService, columns, classLabels };
         },
       },
       blobs: {

@@ -65,9 +65,12 @@ export async function loadServableFile(
   const meter = createInferenceMeter();
   const settings: LoadedServableOptions = {
     deployment: "test",
+    deploymentUid: "",
+    capture: undefined,
     facts: {
       modelVersion: "workspaces/w/models/m/versions/1",
       version: "1",
+      uid: "",
       digest: "",
       signature,
       batched: options.batched ?? true,

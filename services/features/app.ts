@@ -15,6 +15,7 @@ import type { FeaturesConfig } from "./config.ts";
 import { DefinitionStore } from "./definitions/definition-store.ts";
 import { finishAllRemovals } from "./definitions/delete-definitions.ts";
 import { featureRegistryHandlers } from "./definitions/registry-handlers.ts";
+import { ViewHealthStore } from "./definitions/view-health.ts";
 import type { FeaturesDeps } from "./deps.ts";
 import { createEvents } from "./events.ts";
 import { pushHandlers } from "./ingest/push-handlers.ts";
@@ -102,6 +103,7 @@ async function openStores(
   const offline = stack.use(
     await OfflineStore.open({ documents, blobs, engine, clock, config, events, scratchDir }),
   );
+  const viewHealth = await ViewHealthStore.open(documents, clock);
   const jobs = await JobStore.open(documents, { clock, ttlMs: config.jobTtlMs });
   return {
     config,
@@ -113,6 +115,7 @@ async function openStores(
     offline,
     engine,
     jobs,
+    viewHealth,
     events,
     registry,
   };

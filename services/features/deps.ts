@@ -6,6 +6,7 @@ import type { DocumentStore } from "../common/documents/port.ts";
 import type { Channel } from "../common/rpc/client.ts";
 import type { FeaturesConfig } from "./config.ts";
 import type { DefinitionStore } from "./definitions/definition-store.ts";
+import type { ViewHealthStore } from "./definitions/view-health.ts";
 import type { FeaturesEvents } from "./events.ts";
 import type { JobStore } from "./jobs/job-store.ts";
 import type { OfflineEngine } from "./offline/engine-tasks.ts";
@@ -23,6 +24,8 @@ export interface FeaturesDeps {
   readonly offline: OfflineStore;
   readonly engine: OfflineEngine;
   readonly jobs: JobStore;
+  /** What monitoring says of the views. */
+  readonly viewHealth: ViewHealthStore;
   readonly events: FeaturesEvents;
   /**
    * To the registry, with the credential of a service; absent where none is reachable from here.

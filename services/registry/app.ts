@@ -18,6 +18,7 @@ import type { RegistryConfig } from "./config.ts";
 import { deploymentHandlers } from "./deployment-service.ts";
 import type { RegistryDeps } from "./deps.ts";
 import { createEvents } from "./events.ts";
+import { healthHandlers } from "./health-handlers.ts";
 import { modelHandlers } from "./model-handlers.ts";
 import { openRegistryStore } from "./store.ts";
 import { Sweeper } from "./sweeper.ts";
@@ -73,6 +74,7 @@ export async function createRegistry(given: CreateRegistryDeps): Promise<Service
         ...modelHandlers(deps),
         ...artifactHandlers(deps),
         ...versionHandlers(deps),
+        ...healthHandlers(deps),
       }),
       bindService(DeploymentService, deploymentHandlers(deps, stopping.signal)),
       bindService(ApiKeyService, apiKeyHandlers(deps)),

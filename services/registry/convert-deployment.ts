@@ -57,6 +57,7 @@ export function toDeployment(
 export function fromConfig(message: ConfigMessage | undefined): DeploymentConfig {
   const batching = message?.batching;
   const instances = message?.instances;
+  const capture = message?.capture;
   return {
     targets: (message?.targets ?? []).map(({ modelVersion, weight }) => ({ modelVersion, weight })),
     shadows: (message?.shadows ?? []).map(({ modelVersion, sampleRate }) => ({
@@ -80,6 +81,13 @@ export function fromConfig(message: ConfigMessage | undefined): DeploymentConfig
             intraOpThreads: instances.intraOpThreads,
             runTimeoutMs: milliseconds(instances.runTimeout),
           },
+    capture:
+      capture === undefined
+        ? null
+        : {
+            sampleRate: capture.sampleRate ?? null,
+            maskedFields: [...new Set(capture.maskedFields)],
+          },
   };
 }
 
@@ -97,7 +105,7 @@ export function fromServing(message: ServingMessage): DeploymentServing {
 }
 
 function toConfig(config: DeploymentConfig): MessageInitShape<typeof DeploymentConfigSchema> {
-  const { batching, instances } = config;
+  const { batching, instances, capture } = config;
   return {
     targets: config.targets.map((target) => ({ ...target })),
     shadows: config.shadows.map((shadow) => ({ ...shadow })),
@@ -118,6 +126,14 @@ function toConfig(config: DeploymentConfig): MessageInitShape<typeof DeploymentC
             count: instances.count,
             intraOpThreads: instances.intraOpThreads,
             ...duration("runTimeout", instances.runTimeoutMs),
+          },
+        }),
+    ...(capture == null
+      ? {}
+      : {
+          capture: {
+            ...(capture.sampleRate === null ? {} : { sampleRate: capture.sampleRate }),
+            maskedFields: [...capture.maskedFields],
           },
         }),
   };

@@ -15,6 +15,8 @@ import type { WorkspaceSchema } from "../../gen/plinth/registry/v1/workspace_pb.
 import type { Stored } from "../common/documents/port.ts";
 import { etagOf } from "../common/etag.ts";
 import { aliasesOf } from "./alias.ts";
+import { toHealth } from "./convert-health.ts";
+import type { HealthReport } from "./model-health.ts";
 import type { Lineage, ModelVersion, Pairs, StoredGraph } from "./model-version.ts";
 import type { Signature } from "./signature.ts";
 import type { RegisteredModel, Upload, Workspace } from "./store.ts";
@@ -54,10 +56,11 @@ export function toModel(
   };
 }
 
-/** A version as callers see it; `aliases` are those of its model. */
+/** A version as callers see it; `aliases` are its model's, `health` is what monitoring says. */
 export function toVersion(
   document: Stored<ModelVersion>,
   aliases: Pairs<number>,
+  health: readonly HealthReport[] = [],
 ): MessageInitShape<typeof ModelVersionSchema> {
   const { approvalRecord, failure, signature, graph } = document;
   return {
@@ -86,6 +89,7 @@ export function toVersion(
     aliases: [...aliasesOf(aliases, document.number)],
     ...time("archiveTime", document.archiveTime),
     featureService: document.featureService ?? "",
+    health: health.map(toHealth),
   };
 }
 

@@ -42,8 +42,9 @@ const PATHS = [
   "config.shadows",
   "config.batching",
   "config.instances",
+  "config.capture",
 ] as const;
-const PARTS = ["targets", "shadows", "batching", "instances"] as const;
+const PARTS = ["targets", "shadows", "batching", "instances", "capture"] as const;
 
 /** Handlers over the registry's store. `stopping` ends the watches. */
 export function deploymentHandlers(deps: RegistryDeps, stopping: AbortSignal): Handlers {
@@ -203,7 +204,9 @@ async function rollback(
   const workspace = authorize(name, "name", context);
   const owner = { workspace, principal: context.principal };
   const change = async (current: Deployment): Promise<Deployment> => {
-    const config = earlierConfig(current, Number(revision));
+    // What is masked stays masked: going back to another model is no reason to show more.
+    const { capture = null } = current.current.config;
+    const config = { ...earlierConfig(current, Number(revision)), capture };
     checkConfig(config, owner);
     const resolved = await resolveConfig(deps.store, config);
     return withConfig(current, {

@@ -29,11 +29,19 @@ export interface InstanceConfig {
   readonly runTimeoutMs: number | null;
 }
 
+/** What monitoring is told; null stands for the documented default. */
+export interface CaptureConfig {
+  readonly sampleRate: number | null;
+  readonly maskedFields: readonly string[];
+}
+
 export interface DeploymentConfig {
   readonly targets: readonly TrafficTarget[];
   readonly shadows: readonly ShadowTarget[];
   readonly batching: BatchingConfig | null;
   readonly instances: InstanceConfig | null;
+  /** Absent in what was stored before there was monitoring: as null. */
+  readonly capture?: CaptureConfig | null;
 }
 
 export interface DeploymentRevision {
@@ -89,16 +97,18 @@ const BATCH_ROWS_MAX = 1_000_000;
 const QUEUE_REQUESTS_MAX = 1_000_000;
 const DELAY_MS_MAX = 60_000;
 const TIMEOUT_MS_MAX = 3_600_000;
+const MASKED_FIELDS_MAX = 1000;
+const FIELD_NAME_CHARACTERS_MAX = 1000;
 
 /** Every fault of a configuration by itself; the versions it names are looked at elsewhere. */
 export function configFaults(config: DeploymentConfig, field: string): readonly FieldViolation[] {
   const faults: FieldViolation[] = [];
-  const check = (holds: boolean, path: string, description: string): void => {
+  const check: Check = (holds, path, description) => {
     if (!holds) {
       faults.push({ field: `${field}.${path}`, description });
     }
   };
-  const { targets, shadows, batching, instances } = config;
+  const { targets, shadows, batching, instances, capture } = config;
   const count = targets.length;
   check(
     count >= 1 && count <= TARGETS_MAX,
@@ -126,6 +136,9 @@ export function configFaults(config: DeploymentConfig, field: string): readonly 
     checkRange(check, "instances.count", instances.count, INSTANCES_MAX);
     checkRange(check, "instances.intra_op_threads", instances.intraOpThreads, INSTANCES_MAX);
     checkRange(check, "instances.run_timeout (ms)", instances.runTimeoutMs, TIMEOUT_MS_MAX);
+  }
+  if (capture != null) {
+    checkCapture(check, capture);
   }
   return faults;
 }
@@ -240,11 +253,24 @@ export function deploymentState(
   return everywhere && all.every((state) => state === "READY") ? "READY" : "PENDING";
 }
 
-function checkRange(
-  check: (holds: boolean, path: string, description: string) => void,
-  path: string,
-  value: number | null,
-  max: number,
-): void {
+type Check = (holds: boolean, path: string, description: string) => void;
+
+function checkCapture(check: Check, { sampleRate, maskedFields }: CaptureConfig): void {
+  const isRate = sampleRate === null || (sampleRate >= 0 && sampleRate <= 1);
+  check(isRate, "capture.sample_rate", `is ${sampleRate}; 0 to 1`);
+  const count = maskedFields.length;
+  const path = "capture.masked_fields";
+  check(count <= MASKED_FIELDS_MAX, path, `has ${count}; at most ${MASKED_FIELDS_MAX}`);
+  // A mask that is not the name of anything hides nothing; an empty one surely is not.
+  for (const [i, { length }] of maskedFields.slice(0, MASKED_FIELDS_MAX).entries()) {
+    check(
+      length >= 1 && length <= FIELD_NAME_CHARACTERS_MAX,
+      `${path}[${i}]`,
+      `has ${length} characters; 1 to ${FIELD_NAME_CHARACTERS_MAX}`,
+    );
+  }
+}
+
+function checkRange(check: Check, path: string, value: number | null, max: number): void {
   check(value === null || (value >= 0 && value <= max), path, `is ${value}; 0 to ${max}`);
 }

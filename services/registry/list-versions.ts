@@ -9,6 +9,7 @@ import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { toVersion } from "./convert.ts";
 import type { RegistryDeps } from "./deps.ts";
 import { type FilterFields, parseFilter } from "./filter.ts";
+import { healthOf } from "./model-health.ts";
 import { type ModelVersion, type Pairs, valueAt } from "./model-version.ts";
 import { requireParentWorkspace } from "./parents.ts";
 import type { RegistryStore } from "./store.ts";
@@ -40,10 +41,11 @@ const FILTER_FIELDS: FilterFields<ModelVersion> = {
 
 /** ListModelVersions. */
 export async function listVersions(
-  { store }: RegistryDeps,
+  deps: RegistryDeps,
   request: Parameters<List>[0],
   context: CallContext,
 ): ReturnType<List> {
+  const { store } = deps;
   const { parent, filter, orderBy } = request;
   const { workspace, model } = modelName.parse(parent, "parent");
   requireWorkspace(context.principal, workspace);
@@ -71,8 +73,11 @@ export async function listVersions(
     signal: context.signal,
   });
   const aliases = await aliasesByModel(store, page.items);
+  const health = await healthOf(deps, page.items);
   return {
-    modelVersions: page.items.map((item) => toVersion(item, aliases.get(item.model) ?? [])),
+    modelVersions: page.items.map((item) =>
+      toVersion(item, aliases.get(item.model) ?? [], health.get(item.uid)),
+    ),
     nextPageToken: page.nextPageToken,
   };
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { WireError } from "../common/onnx-wire.ts";
 import { encodeModel, type Graph } from "../common/testing/onnx-writer.ts";
 import { readOnnxGraph } from "./onnx-graph.ts";
-import { WireError } from "./onnx-wire.ts";
 import { linearModel, singleNode } from "./test-models.ts";
 
 const read = (bytes: Uint8Array) =>

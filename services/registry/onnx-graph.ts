@@ -3,7 +3,13 @@
 // what it finds lets a refusal name the operator or the output instead of quoting onnxruntime.
 // Field numbers: onnx.proto of ONNX 1.19 (IR version 13).
 
-import { type ByteSource, signed, WireError, type WireField, WireReader } from "./onnx-wire.ts";
+import {
+  type ByteSource,
+  signed,
+  WireError,
+  type WireField,
+  WireReader,
+} from "../common/onnx-wire.ts";
 
 export type ValueKind = "tensor" | "sequence" | "map" | "optional" | "sparse" | "unknown";
 

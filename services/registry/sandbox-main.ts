@@ -5,8 +5,8 @@
 
 import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
+import { type ByteSource, WireError } from "../common/onnx-wire.ts";
 import { type OnnxGraph, readOnnxGraph } from "./onnx-graph.ts";
-import { type ByteSource, WireError } from "./onnx-wire.ts";
 import { HELLO, type SandboxReport } from "./sandbox-report.ts";
 import { datatypeOf, type Signature, type TensorSpec } from "./signature.ts";
 import { type Feeds, type TrialTensor, trialRun } from "./trial-run.ts";

@@ -4,6 +4,7 @@
 import type { Collection, Document, DocumentStore } from "../common/documents/port.ts";
 import { REQUEST_KEY } from "../common/documents/request-stamp.ts";
 import type { Deployment, ServerReport } from "./deployment.ts";
+import { HEALTH_TTL_SECONDS, type HealthReport } from "./model-health.ts";
 import type { ModelVersion, Pairs } from "./model-version.ts";
 
 export interface Workspace extends Document {
@@ -69,6 +70,7 @@ export interface RegistryStore {
   readonly leases: Collection<ValidationLease>;
   readonly deployments: Collection<Deployment>;
   readonly reports: Collection<ServerReport>;
+  readonly health: Collection<HealthReport>;
 }
 
 /** A server that has not reported for this long is taken for gone. */
@@ -116,6 +118,13 @@ export async function openRegistryStore(documents: DocumentStore): Promise<Regis
     reports: await documents.collection<ServerReport>({
       name: "serving_reports",
       indexes: [{ keys: { reportTime: 1 }, expireAfterSeconds: REPORT_TTL_SECONDS }],
+    }),
+    health: await documents.collection<HealthReport>({
+      name: "model_health",
+      indexes: [
+        { keys: { versionUid: 1 } },
+        { keys: { reportTime: 1 }, expireAfterSeconds: HEALTH_TTL_SECONDS },
+      ],
     }),
   };
 }

@@ -25,6 +25,7 @@ import { createModelVersion } from "./create-model-version.ts";
 import { decideModelVersion } from "./decide-model-version.ts";
 import { now, type RegistryDeps } from "./deps.ts";
 import { listVersions } from "./list-versions.ts";
+import { healthOf } from "./model-health.ts";
 import { type ModelVersion, pairsOf, type VersionDetails } from "./model-version.ts";
 import { removeVersion } from "./remove-version.ts";
 import { isVersionByNumber, resolveVersion, VERSION_NUMBER } from "./resolve-version.ts";
@@ -58,7 +59,8 @@ export function versionHandlers(
   const { store } = deps;
   const present = async (version: Stored<ModelVersion>) => {
     const model = await findDocument(store.models, version.model);
-    return toVersion(version, model?.aliases ?? []);
+    const health = await healthOf(deps, [version]);
+    return toVersion(version, model?.aliases ?? [], health.get(version.uid));
   };
   return {
     createModelVersion: async (request, context) => present(await create(deps, request, context)),
@@ -67,7 +69,8 @@ export function versionHandlers(
       const { workspace } = modelVersionName.parse(name, "name");
       requireWorkspace(context.principal, workspace);
       const { version, model } = await resolveVersion(store, name, "name");
-      return toVersion(version, model.aliases);
+      const health = await healthOf(deps, [version]);
+      return toVersion(version, model.aliases, health.get(version.uid));
     },
 
     listModelVersions: (request, context) => listVersions(deps, request, context),

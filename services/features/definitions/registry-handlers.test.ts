@@ -30,6 +30,7 @@ import { finishAllRemovals } from "./delete-definitions.ts";
 import { featureRegistryHandlers } from "./registry-handlers.ts";
 import { viewOf } from "./resolve.ts";
 import { FLIGHTS, fields, type Request } from "./testing.ts";
+import { ViewHealthStore } from "./view-health.ts";
 
 const parent = "workspaces/w";
 const DELAYS = `${parent}/featureViews/airport_delays`;
@@ -58,7 +59,8 @@ async function useHandlers() {
     await definitions[Symbol.asyncDispose]();
   });
   const online = await OnlineStore.open(documents);
-  const deps = { definitions, online, offline, events: silent, registry: undefined };
+  const viewHealth = await ViewHealthStore.open(documents, systemClock);
+  const deps = { definitions, online, offline, events: silent, registry: undefined, viewHealth };
   const handlers = featureRegistryHandlers(deps);
   const apply = (request: Request, principal?: Principal) =>
     handlers.applyDefinitions(

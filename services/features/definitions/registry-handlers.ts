@@ -7,11 +7,13 @@ import type { FeatureRegistryService } from "../../../gen/plinth/features/v1/fea
 import { ModelService } from "../../../gen/plinth/registry/v1/model_service_pb.js";
 import { requireWorkspace } from "../../common/auth/principal.ts";
 import {
+  deploymentName,
   entityName,
   featureServiceName,
   featureServiceVersionName,
   featureViewName,
   featureViewVersionName,
+  modelVersionName,
   onDemandFeatureViewName,
   onDemandFeatureViewVersionName,
   workspaceName,
@@ -41,12 +43,13 @@ import {
   type Target,
 } from "./delete-definitions.ts";
 import { entryOf, newestOf, noSuch, noSuchVersion, versionNamed } from "./lookup.ts";
+import { fromViewHealth, toViewHealth } from "./view-health.ts";
 
 type Handlers = ServiceHandlers<typeof FeatureRegistryService>;
 
 export type RegistryHandlersDeps = Pick<
   FeaturesDeps,
-  "definitions" | "online" | "offline" | "events" | "registry"
+  "definitions" | "online" | "offline" | "events" | "registry" | "viewHealth"
 >;
 
 /** Handlers over the definition store. */
@@ -94,6 +97,7 @@ export function featureRegistryHandlers(deps: RegistryHandlersDeps): Handlers {
     },
 
     getFeatureViewStatus: (request, context) => status(deps, request, context),
+    reportFeatureViewHealth: (request, context) => reportHealth(deps, request, context),
     ...listHandlers(deps),
     ...deleteHandlers(deps, { ...deps, models }),
   };
@@ -214,7 +218,7 @@ async function apply(
 }
 
 async function status(
-  { definitions, offline }: RegistryHandlersDeps,
+  { definitions, offline, viewHealth }: RegistryHandlersDeps,
   { name }: Parameters<Handlers["getFeatureViewStatus"]>[0],
   context: CallContext,
 ): ReturnType<Handlers["getFeatureViewStatus"]> {
@@ -234,7 +238,31 @@ async function status(
     ...(maxEventUs === undefined ? {} : { newestEventTime: timestampOf(maxEventUs) }),
     ...(materializeTime === null ? {} : { materializeTime: timestampFromDate(materializeTime) }),
     unmaterializedRows: BigInt(found.unmaterializedRows),
+    health: (await viewHealth.of(uid)).map(toViewHealth),
   };
+}
+
+async function reportHealth(
+  { definitions, viewHealth }: RegistryHandlersDeps,
+  { name, health }: Parameters<Handlers["reportFeatureViewHealth"]>[0],
+  context: CallContext,
+): ReturnType<Handlers["reportFeatureViewHealth"]> {
+  const { workspace, view: id } = featureViewName.parse(name, "name");
+  authorized(workspace, "name", context);
+  const { deployment = "", modelVersion = "" } = health ?? {};
+  const by = deploymentName.parse(deployment, "health.deployment");
+  const of = modelVersionName.parse(modelVersion, "health.model_version");
+  authorized(by.workspace, "health.deployment", context);
+  authorized(of.workspace, "health.model_version", context);
+  const faults = new RequestFaults();
+  const isHere = by.workspace === workspace && of.workspace === workspace;
+  faults.check(isHere, "health", "must be of a deployment and a version of the view's workspace");
+  const parsed = fromViewHealth(health, faults);
+  faults.done();
+  const { featureViews } = await definitions.fresh(workspace);
+  const wanted = { kind: "feature view", workspace, id, number: undefined };
+  await viewHealth.put(chosen(featureViews, wanted).definition.uid, parsed);
+  return {};
 }
 
 /** The workspace, when the caller may reach it and it can be one. */

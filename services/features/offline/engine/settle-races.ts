@@ -8,6 +8,7 @@ import type { ReadPlan } from "../../definitions/read-plan.ts";
 import {
   ENTITY,
   FOUND,
+  KNOWN_FROM,
   NOT_FOUND,
   OUTSIDE_MAX_AGE,
   payloadOf,
@@ -70,17 +71,18 @@ async function findRaces(connection: DuckDBConnection, input: SettleInput): Prom
   const { plan, join } = input;
   const { ttlUs, features } = join;
   const span = { minUs: input.span.minUs, maxUs: input.span.maxUs + RACE_US };
-  const rows = rowsOfKeys(plan, join, { ignoreCreatedTimestamp: false, span });
+  const rows = rowsOfKeys(plan, join, span);
+  const steps = stepsOf(rows, { ignoreCreatedTimestamp: false });
   await connection.run(
     `CREATE TEMP TABLE before AS SELECT x.i, x.id, x.t, f.e, f.c, f.r FROM ` +
       `(SELECT * FROM coded_${join.key} SEMI JOIN differing USING (i)) x ` +
-      `ASOF LEFT JOIN ${stepsOf(rows)} f ON x.id = f.id AND x.t - ${RACE_US} >= f.k`,
+      `ASOF LEFT JOIN ${steps} f ON x.id = f.id AND x.t - ${RACE_US} >= f.k`,
   );
   // Rows and reads of one moment meet by a number of that moment, which an equality can hash.
   const moments = `(SELECT *, unnest([-1, 0, 1]) + t // ${RACE_US} AS moment FROM before)`;
   const near =
     `SELECT b.i, b.t, f.e, f.r FROM ${moments} b ` +
-    `JOIN ${rows} f ON b.id = f.id AND b.moment = f.k // ${RACE_US} ` +
+    `JOIN (SELECT *, ${KNOWN_FROM} AS k FROM ${rows}) f ON b.id = f.id AND b.moment = f.k // ${RACE_US} ` +
     `WHERE abs(f.k - b.t) < ${RACE_US} AND (b.r IS NULL OR f.e > b.e OR (f.e = b.e AND f.c > b.c))`;
   const stale = ttlUs > 0 ? `WHEN t - e > ${ttlUs} THEN ${OUTSIDE_MAX_AGE}` : "";
   const state = `CASE WHEN r IS NULL THEN ${NOT_FOUND} ${stale} ELSE ${FOUND} END`;

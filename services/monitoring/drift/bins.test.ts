@@ -1,6 +1,7 @@
 // Expected edges: numpy 2.4.6, np.histogram_bin_edges and np.quantile.
 
 import { describe, expect, it } from "vitest";
+import { nextUp } from "../next-up.ts";
 import { countsInBins, decileEdges, doaneEdges, pairWithLeftover, sturgesEdges } from "./bins.ts";
 import { histogramOf, numericSample } from "./distribution.ts";
 import { equalBins, lcg } from "./testing.ts";
@@ -63,6 +64,29 @@ describe("bins", () => {
     expect([...countsInBins(numericSample([-3, -2, -2, -1.9]), constant)]).toEqual([1, 2, 1]);
     const zero = decileEdges(numericSample([0]));
     expect([...countsInBins(numericSample([-1e-300, 0, -0, 1e-300]), zero)]).toEqual([1, 2, 1]);
+  });
+
+  it("has the deciles of the rows in a histogram with a bin for each value", () => {
+    const values = [...new Array(50).fill(0), ...new Array(27).fill(0.5), ...new Array(23).fill(2)];
+    const each = Float64Array.of(0, nextUp(0), 0.5, nextUp(0.5), 2, nextUp(2));
+    const sample = numericSample(values);
+    expect(decileEdges(histogramOf(sample, each))).toEqual(decileEdges(sample));
+    expect([...decileEdges(sample)]).toEqual([-Infinity, 0, 0.25, 0.5, 2, Infinity]);
+  });
+
+  it("takes a heavy bin that stands out for one value, and an even one not", () => {
+    const rest = lcg(4, 600).map((x) => 4 * x);
+    const spiked = numericSample([...rest, ...new Array(400).fill(1.003)]);
+    const edges = decileEdges(equalBins(spiked, { bins: 400, to: 4 }));
+    expect(edges.filter((edge) => edge > 0.999 && edge < 1.011)).toHaveLength(1);
+    const even = decileEdges(equalBins(numericSample(lcg(4, 1000)), { bins: 4 }));
+    expect(even).toHaveLength(11);
+  });
+
+  it("counts whole values in bins that cut those of a histogram", () => {
+    const histogram = equalBins(numericSample([0.1, 0.1, 0.1, 0.6]), { bins: 2 });
+    const counts = countsInBins(histogram, Float64Array.of(0, 0.2, 0.4, 0.95, 1));
+    expect([...counts]).toEqual([1, 1, 2, 0]);
   });
 
   it("counts the left edge in, the right one only in the last bin, and nothing beyond", () => {

@@ -7,9 +7,15 @@ import {
   countBelow,
   momentsOf,
   type NumericDistribution,
+  type NumericHistogram,
   rangeOf,
   sizeOf,
 } from "./distribution.ts";
+import { type ValueCounts, valueCounts } from "./value-counts.ts";
+
+/** A bin with this share of all values, so many times as dense as its neighbours, is one value. */
+const SPIKE_SHARE = 0.05;
+const SPIKE_DENSITY = 4;
 
 /** Counts of two distributions over the same bins or categories, in the same order. */
 export interface PairedCounts {
@@ -63,17 +69,14 @@ export function doaneEdges(baseline: NumericDistribution): Float64Array {
 /**
  * Edges at the baseline's deciles, open at both ends: -Infinity, the nine deciles without repeats,
  * Infinity (the credit-risk form of PSI). Deciles interpolate as numpy's default does. A value that
- * fills several deciles makes fewer bins. A constant baseline gets three: left of it, itself,
- * right.
+ * fills several deciles makes fewer bins; in a histogram so does a bin that can only be one value.
+ * A constant baseline gets three: left of it, itself, right.
  */
 export function decileEdges(baseline: NumericDistribution): Float64Array {
   const deciles: number[] = [];
-  const cumulative = baseline.form === "histogram" ? cumulativeOf(baseline) : undefined;
+  const quantile = quantileIn(baseline);
   for (let k = 1; k <= 9; k += 1) {
-    const decile =
-      baseline.form === "sample"
-        ? quantileOf(baseline.sorted, k / 10)
-        : quantileAt(cumulative as NonNullable<typeof cumulative>, k / 10);
+    const decile = quantile(k / 10);
     if (decile !== deciles.at(-1)) deciles.push(decile);
   }
   const { min, max } = rangeOf(baseline);
@@ -84,7 +87,8 @@ export function decileEdges(baseline: NumericDistribution): Float64Array {
 /**
  * How many values lie in each bin: `edges[i] <= x < edges[i + 1]`, in the last also its right edge,
  * as numpy.histogram. Values beyond the edges are in no bin. Exact for a sample; a histogram's bins
- * are cut evenly, so its counts need not be whole.
+ * are cut evenly, and what is left of an edge is rounded to whole values: a part of one in a bin
+ * that holds none would look like a share, where the measures expect none.
  */
 export function countsInBins(numeric: NumericDistribution, edges: Float64Array): Float64Array {
   const counts = new Float64Array(edges.length - 1);
@@ -135,7 +139,8 @@ function rankIn(
 ): (x: number, at: { readonly inclusive: boolean }) => number {
   if (numeric.form === "sample") return (x, at) => countBelow(numeric.sorted, x, at);
   const cumulative = cumulativeOf(numeric);
-  return (x, { inclusive }) => numeric.n * cumulativeAt(cumulative, x, { before: !inclusive });
+  return (x, { inclusive }) =>
+    Math.round(numeric.n * cumulativeAt(cumulative, x, { before: !inclusive }));
 }
 
 function withLeftover(counts: Float64Array, size: number): Float64Array {
@@ -145,14 +150,50 @@ function withLeftover(counts: Float64Array, size: number): Float64Array {
   return Float64Array.of(...counts, outside > size * 1e-12 ? outside : 0);
 }
 
-/** Interpolates at rank (n - 1) q, as numpy's "linear". */
-function quantileOf(sorted: Float64Array, q: number): number {
-  const rank = (sorted.length - 1) * q;
+/** From a share to the value that so many are below, as numpy's "linear" where values are known. */
+function quantileIn(numeric: NumericDistribution): (share: number) => number {
+  if (numeric.form === "sample") {
+    const { sorted } = numeric;
+    return (share) => linear(sorted.length, share, (place) => sorted[place] as number);
+  }
+  const values = valueCounts(numeric);
+  if (values !== undefined) {
+    return (share) => linear(numeric.n, share, (place) => valueAt(values, place));
+  }
+  const cumulative = cumulativeOf(numeric);
+  return (share) => spikeAt(numeric, quantileAt(cumulative, share));
+}
+
+/** Interpolates at rank (n - 1) q. */
+function linear(n: number, q: number, at: (place: number) => number): number {
+  const rank = (n - 1) * q;
   const low = Math.floor(rank);
   const part = rank - low;
-  const a = sorted[low] as number;
-  const b = sorted[Math.min(low + 1, sorted.length - 1)] as number;
+  const a = at(low);
+  const b = at(Math.min(low + 1, n - 1));
   return part < 0.5 ? a + (b - a) * part : b - (b - a) * (1 - part);
+}
+
+/** The value at this place of all values in order. */
+function valueAt({ values, counts }: ValueCounts, place: number): number {
+  let seen = 0;
+  const found = counts.findIndex((count) => {
+    seen += count;
+    return seen > place;
+  });
+  return values[found] as number;
+}
+
+/** The left edge of x's bin where that is a spike, else x. */
+function spikeAt({ edges, counts, n }: NumericHistogram, x: number): number {
+  const bin = edges.findLastIndex((edge) => edge <= x);
+  const density = (i: number) => {
+    const width = (edges[i + 1] as number) - (edges[i] as number);
+    return counts[i] === undefined ? 0 : (counts[i] as number) / width;
+  };
+  const isHeavy = (counts[bin] ?? 0) >= SPIKE_SHARE * n;
+  const around = Math.max(density(bin - 1), density(bin + 1));
+  return isHeavy && density(bin) >= SPIKE_DENSITY * around ? (edges[bin] as number) : x;
 }
 
 /** Third central moment over std cubed. */

@@ -9,6 +9,14 @@ import { exactKolmogorovTail, greatestCommonDivisor } from "./ks-exact.ts";
 /** Samples up to this size have their p-value counted exactly (scipy's limit). */
 const EXACT_SIZE_MAX = 10_000;
 
+export interface TailOptions {
+  /**
+   * Most steps (m n D) that the exact law may take, about 5 ns each; beyond them the law is kstwo
+   * for smaller samples too. Absent: no such bound, as scipy.
+   */
+  readonly exactStepsMax?: number;
+}
+
 export interface KolmogorovSmirnov {
   /** D = max |F(x) - G(x)|, 0 to 1. */
   readonly statistic: number;
@@ -31,21 +39,23 @@ export interface KolmogorovSmirnov {
 export function kolmogorovSmirnov(
   a: NumericDistribution,
   b: NumericDistribution,
+  options: TailOptions = {},
 ): KolmogorovSmirnov {
   const sizes = { m: sizeOf(a), n: sizeOf(b) };
   const statistic =
     a.form === "sample" && b.form === "sample"
       ? gapOfSamples(a.sorted, b.sorted) / (sizes.m * sizes.n)
       : gapOf(a, b);
-  return { statistic, ...kolmogorovSmirnovTail(statistic, sizes) };
+  return { statistic, ...kolmogorovSmirnovTail(statistic, sizes, options) };
 }
 
 /** The two-sided p-value of a D between samples of m and n values. */
 export function kolmogorovSmirnovTail(
   statistic: number,
   { m, n }: { readonly m: number; readonly n: number },
+  { exactStepsMax = Number.POSITIVE_INFINITY }: TailOptions = {},
 ): Pick<KolmogorovSmirnov, "pValue" | "pValueLaw"> {
-  if (Math.max(m, n) <= EXACT_SIZE_MAX) {
+  if (Math.max(m, n) <= EXACT_SIZE_MAX && statistic * m * n <= exactStepsMax) {
     const unit = (m / greatestCommonDivisor(m, n)) * n;
     const pValue = exactKolmogorovTail({ m, n }, Math.round(statistic * unit));
     return { pValue, pValueLaw: "exact" };

@@ -2,6 +2,7 @@
 // hand.
 
 import { describe, expect, it } from "vitest";
+import { kolmogorovSmirnovTail } from "./kolmogorov-smirnov.ts";
 import { exactKolmogorovTail, greatestCommonDivisor } from "./ks-exact.ts";
 import { expectClose } from "./testing.ts";
 
@@ -87,6 +88,16 @@ describe("ks-exact", () => {
   it("is 1 for no gap and for one that every order has", () => {
     expect(exactKolmogorovTail({ m: 7, n: 5 }, 0)).toBe(1);
     expect(exactKolmogorovTail({ m: 7, n: 5 }, 1)).toBe(1);
+  });
+
+  it("gives way to the law for large samples where it would take too many steps", () => {
+    const sizes = { m: 1000, n: 1000 };
+    const exact = kolmogorovSmirnovTail(0.04, sizes);
+    const bounded = kolmogorovSmirnovTail(0.04, sizes, { exactStepsMax: 39_999 });
+    expect(exact.pValueLaw).toBe("exact");
+    expect(kolmogorovSmirnovTail(0.04, sizes, { exactStepsMax: 40_000 })).toEqual(exact);
+    expect(bounded.pValueLaw).toBe("kstwo");
+    expectClose(bounded.pValue, exact.pValue, 0.03);
   });
 });
 

@@ -51,6 +51,8 @@ export interface DriftOptions extends VerdictOptions {
   readonly method?: DriftMethod;
   /** Least values on both sides. Absent: the method's (500 for distances, 30 for tests). */
   readonly sizeMin?: number;
+  /** Of Kolmogorov-Smirnov: see TailOptions. */
+  readonly exactStepsMax?: number;
 }
 
 /** Two columns of one kind, both not empty. */
@@ -87,7 +89,7 @@ export function measureDrift(
   if (Math.min(sizes.baseline, sizes.current) < sizeMin) {
     return { outcome: "too-few-samples", method, sizes, sizeMin };
   }
-  const measurement = measure(method, pair);
+  const measurement = measure(method, pair, options);
   if (typeof measurement === "string") return refuse(measurement, method);
   return judge(method, measurement, { ...options, sizes });
 }
@@ -122,7 +124,11 @@ function chosenFor(pair: Pair, baselineSize: number): DriftMethod {
   return chooseMethod({ kind: pair.kind, baselineSize, distinct });
 }
 
-function measure(method: DriftMethod, pair: Pair): Measurement | NotComparableReason {
+function measure(
+  method: DriftMethod,
+  pair: Pair,
+  options: DriftOptions,
+): Measurement | NotComparableReason {
   switch (method) {
     case "psi":
     case "kl_divergence": {
@@ -151,7 +157,7 @@ function measure(method: DriftMethod, pair: Pair): Measurement | NotComparableRe
       return { value: normedWassersteinDistance(pair) };
     case "kolmogorov_smirnov": {
       if (pair.kind === "categorical") return "method-does-not-apply";
-      const { statistic, pValue } = kolmogorovSmirnov(pair.baseline, pair.current);
+      const { statistic, pValue } = kolmogorovSmirnov(pair.baseline, pair.current, options);
       return { value: pValue, statistic };
     }
     case "chi_square":

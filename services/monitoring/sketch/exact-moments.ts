@@ -99,14 +99,16 @@ export function addExact(moments: ExactMoments, values: Float64Array, count: num
 
 /** Adds what `from` holds; the value of `from` stays. */
 export function mergeExactInto(target: ExactMoments, from: ExactMoments): void {
-  settle(target);
-  settle(from);
+  if (from.pending + target.pending >= PENDING_MAX) {
+    settle(from);
+    settle(target);
+  }
+  // Digits of a settled one are smaller than what one number may add.
+  target.pending += Math.max(from.pending, 1);
   for (let i = 0; i < SLOTS; i++) {
     target.sum[i] = target.sum[i]! + from.sum[i]!;
     target.squares[i] = target.squares[i]! + from.squares[i]!;
   }
-  target.pending = 1;
-  settle(target);
 }
 
 export function copyExact(moments: ExactMoments): ExactMoments {
@@ -135,16 +137,22 @@ export function writeExact(writer: SketchWriter, moments: ExactMoments): void {
   writeTotal(writer, totalOf(moments, "squares"));
 }
 
-/** @throws DataLoss */
-export function readExact(reader: SketchReader): ExactMoments {
-  const moments = newExactMoments();
-  fill(moments.sum, SUM_SLOT_BITS, readTotal(reader, SLOTS * SUM_SLOT_BITS));
-  const squares = readTotal(reader, SLOTS * SQUARE_SLOT_BITS);
-  if (squares < 0n) {
+/** Reads into `moments`, which must be new or cleared. @throws DataLoss */
+export function readExact(reader: SketchReader, moments = newExactMoments()): ExactMoments {
+  const isNegative = readTotal(reader, moments.sum, SUM_SLOT_BITS);
+  if (readTotal(reader, moments.squares, SQUARE_SLOT_BITS)) {
     throw damaged("a sum of squares is negative");
   }
-  fill(moments.squares, SQUARE_SLOT_BITS, squares);
+  // Digits of a negative sum are negative: they are carried before they are added to.
+  moments.pending = isNegative ? 1 : 0;
   return moments;
+}
+
+/** Makes it that of no numbers again. */
+export function clearExact(moments: ExactMoments): void {
+  moments.sum.fill(0);
+  moments.squares.fill(0);
+  moments.pending = 0;
 }
 
 /** Carries, so that all slots but the last are digits; the last one has the sign. */
@@ -184,15 +192,6 @@ function totalOf(moments: ExactMoments, which: "sum" | "squares"): bigint {
   return total << (BigInt(first) * bits);
 }
 
-function fill(slots: Float64Array, bits: number, total: bigint): void {
-  let rest = total;
-  for (let i = 0; i < SLOTS - 1 && rest !== 0n; i++) {
-    slots[i] = Number(BigInt.asUintN(bits, rest));
-    rest >>= BigInt(bits);
-  }
-  slots[SLOTS - 1] = Number(rest);
-}
-
 /** Sign and number of trailing zero bytes, then the magnitude. */
 function writeTotal(writer: SketchWriter, total: bigint): void {
   const hex = (total < 0n ? -total : total).toString(16);
@@ -205,16 +204,35 @@ function writeTotal(writer: SketchWriter, total: bigint): void {
   writer.block(bytes.subarray(0, length));
 }
 
-function readTotal(reader: SketchReader, bitsMax: number): bigint {
+/** Puts the digits of a total into empty slots; whether it is negative. */
+function readTotal(reader: SketchReader, slots: Float64Array, bits: number): boolean {
   const head = reader.varint(2 * TOTAL_BYTES_MAX + 1, "the scale of a sum");
   const bytes = reader.block(TOTAL_BYTES_MAX, "a sum");
   const zeros = Math.floor(head / 2);
-  if ((bytes.length + zeros) * 8 > bitsMax) {
+  if ((bytes.length + zeros) * 8 > SLOTS * bits) {
     throw damaged("a sum exceeds what that many numbers can reach");
   }
-  const text = Buffer.from(bytes).toString("hex");
-  const magnitude = BigInt(`0x0${text}`) << BigInt(8 * zeros);
-  return head % 2 === 1 ? -magnitude : magnitude;
+  const mask = 2 ** bits - 1;
+  let slot = Math.floor((8 * zeros) / bits);
+  let held = 8 * zeros - slot * bits;
+  let digits = 0;
+  for (let i = bytes.length - 1; i >= 0; i--) {
+    digits |= bytes[i]! << held;
+    held += 8;
+    if (held >= bits) {
+      slots[slot++] = digits & mask;
+      digits >>>= bits;
+      held -= bits;
+    }
+  }
+  if (digits > 0) {
+    slots[slot] = digits;
+  }
+  const isNegative = head % 2 === 1 && bytes.some((byte) => byte > 0);
+  for (let i = 0; isNegative && i <= Math.min(slot, SLOTS - 1); i++) {
+    slots[i] = 0 - slots[i]!;
+  }
+  return isNegative;
 }
 
 interface Scaled {

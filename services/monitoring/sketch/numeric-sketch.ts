@@ -7,6 +7,7 @@ import { InvalidArgument } from "../../common/errors/domain-error.ts";
 import { isNull, type NullBitmap } from "./column-batch.ts";
 import {
   addExact,
+  clearExact,
   copyExact,
   type ExactMoments,
   type Moments,
@@ -67,6 +68,11 @@ export interface NumericSketch {
 
 const finite = new Float64Array(CHUNK);
 
+/** Where sketches are read that are merged at once. */
+const readBins = new Float64Array(EDGES_MAX + 1);
+const readMomentsOf = newExactMoments();
+const readLists = { keys: new Float64Array(1024), counts: new Float64Array(1024) };
+
 /** @throws InvalidArgument where the edges are not strictly ascending, or too many. */
 export function checkNumericLayout(layout: NumericLayout): void {
   const { edges, center, scale } = layout;
@@ -82,6 +88,14 @@ export function checkNumericLayout(layout: NumericLayout): void {
 }
 
 export function newNumericSketch(layout: NumericLayout): NumericSketch {
+  const bins = new Float64Array(layout.edges.length + 1);
+  return emptySketch(layout, { bins, moments: newExactMoments() });
+}
+
+function emptySketch(
+  layout: NumericLayout,
+  { bins, moments }: Pick<NumericSketch, "bins" | "moments">,
+): NumericSketch {
   return {
     layout,
     rows: 0,
@@ -93,8 +107,8 @@ export function newNumericSketch(layout: NumericLayout): NumericSketch {
     zeros: 0,
     min: Number.POSITIVE_INFINITY,
     max: Number.NEGATIVE_INFINITY,
-    moments: newExactMoments(),
-    bins: new Float64Array(layout.edges.length + 1),
+    moments,
+    bins,
     buckets: newValueBuckets(layout),
   };
 }
@@ -213,9 +227,9 @@ export function mergeNumericInto(target: NumericSketch, from: NumericSketch): vo
   target.min = Math.min(target.min, from.min);
   target.max = Math.max(target.max, from.max);
   mergeExactInto(target.moments, from.moments);
-  from.bins.forEach((count, bin) => {
-    target.bins[bin] = target.bins[bin]! + count;
-  });
+  for (let bin = 0; bin < from.bins.length; bin++) {
+    target.bins[bin] = target.bins[bin]! + from.bins[bin]!;
+  }
   mergeBucketsInto(target.buckets, from.buckets);
 }
 
@@ -257,7 +271,37 @@ export function writeNumeric(writer: SketchWriter, sketch: NumericSketch): void 
 
 /** @throws DataLoss also where the parts contradict each other. */
 export function readNumeric(reader: SketchReader, layout: NumericLayout): NumericSketch {
-  const sketch = newNumericSketch(layout);
+  return readInto(reader, newNumericSketch(layout), {});
+}
+
+/**
+ * Reads a sketch of the same layout and adds what it holds, without memory of its own. Returns the
+ * rows that were added. @throws DataLoss
+ */
+export function mergeNumericBytes(target: NumericSketch, reader: SketchReader): number {
+  const { layout } = target;
+  const bins = readBins.subarray(0, layout.edges.length + 1);
+  clearExact(readMomentsOf);
+  const empty = emptySketch(layout, { bins, moments: readMomentsOf });
+  const read = readInto(reader, empty, {
+    room: (length) => {
+      if (length > readLists.keys.length) {
+        readLists.keys = new Float64Array(length);
+        readLists.counts = new Float64Array(length);
+      }
+      return readLists;
+    },
+  });
+  mergeNumericInto(target, read);
+  return read.rows;
+}
+
+/** Fills a sketch; where it has values its bins and moments are overwritten. */
+function readInto(
+  reader: SketchReader,
+  sketch: NumericSketch,
+  { room }: { readonly room?: (length: number) => { keys: Float64Array; counts: Float64Array } },
+): NumericSketch {
   sketch.rows = reader.count("a number of rows");
   sketch.nulls = reader.count("a number of nulls");
   sketch.nan = reader.count("a number of NaN");
@@ -270,6 +314,7 @@ export function readNumeric(reader: SketchReader, layout: NumericLayout): Numeri
     throw damaged("its parts count more than all rows");
   }
   if (total === 0) {
+    sketch.bins.fill(0);
     return sketch;
   }
   sketch.min = reader.finite("a minimum");
@@ -277,14 +322,17 @@ export function readNumeric(reader: SketchReader, layout: NumericLayout): Numeri
   if (sketch.min > sketch.max) {
     throw damaged("a minimum is above its maximum");
   }
-  const moments = readExact(reader);
+  readExact(reader, sketch.moments);
+  let binned = 0;
   for (let bin = 0; bin < sketch.bins.length; bin++) {
-    sketch.bins[bin] = reader.count("a bin");
+    const count = reader.count("a bin");
+    sketch.bins[bin] = count;
+    binned += count;
   }
-  if (sketch.bins.reduce((sum, count) => sum + count, 0) !== total) {
+  if (binned !== total) {
     throw damaged("its bins do not add up to its values");
   }
-  return { ...sketch, moments, buckets: readBuckets(reader, layout, total) };
+  return { ...sketch, buckets: readBuckets(reader, sketch.layout, total, room) };
 }
 
 function countersOf(sketch: NumericSketch): readonly number[] {

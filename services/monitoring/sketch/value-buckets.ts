@@ -25,6 +25,7 @@
 // matter, with no stated error for them; its sum depends on order; min and max are lost in its
 // bytes, which carry a double a bucket.
 
+import { type BucketList, coarsenList, copyList, mergeLists } from "./bucket-lists.ts";
 import type { SketchReader, SketchWriter } from "./sketch-bytes.ts";
 import { damaged } from "./sketch-faults.ts";
 
@@ -36,6 +37,7 @@ const MANTISSA_BITS = 52;
 const CAPACITY_MIN = 64;
 const WORD = 2 ** 32;
 
+const NONE = new Float64Array(0);
 const word = new Float64Array(1);
 const words = new Uint32Array(word.buffer);
 
@@ -47,12 +49,17 @@ export interface BucketLayout {
   readonly bucketsMax: number;
 }
 
-/** An open hash table from bucket to count; a count of 0 is a free place. */
+/**
+ * How many values fell into which bucket: an ascending list where it was read or merged, and from
+ * the first value that is added on an open hash table. Contents are equal in either form.
+ */
 export interface ValueBuckets {
   readonly layout: BucketLayout;
   /** Bits dropped of 64. */
   level: number;
   size: number;
+  /** Of a list the first `size` entries count; of a table a count of 0 is a free place. */
+  isList: boolean;
   /** Where x >= center, the leading bits of y; else -1 less those: ascending as x. */
   keys: Float64Array;
   counts: Float64Array;
@@ -69,11 +76,12 @@ export interface Bucket {
 }
 
 export function newValueBuckets(layout: BucketLayout): ValueBuckets {
-  return { layout, level: LEVEL_MIN, size: 0, ...table(CAPACITY_MIN) };
+  return { layout, level: LEVEL_MIN, size: 0, isList: true, keys: NONE, counts: NONE };
 }
 
 /** Adds the first `count` values; all are finite. */
 export function addToBuckets(buckets: ValueBuckets, values: Float64Array, count: number): void {
+  becomeTable(buckets);
   for (let i = 0; i < count; i++) {
     addKey(buckets, keyOf(buckets, values[i]!), 1);
   }
@@ -81,6 +89,7 @@ export function addToBuckets(buckets: ValueBuckets, values: Float64Array, count:
 
 /** Adds buckets of another layout, each as its value. */
 export function addBuckets(buckets: ValueBuckets, others: readonly Bucket[]): void {
+  becomeTable(buckets);
   for (const { value, count } of others) {
     addKey(buckets, keyOf(buckets, value), count);
   }
@@ -88,16 +97,18 @@ export function addBuckets(buckets: ValueBuckets, others: readonly Bucket[]): vo
 
 /** Adds what `from` holds; its layout equals the target's, which the caller has checked. */
 export function mergeBucketsInto(target: ValueBuckets, from: ValueBuckets): void {
-  if (target.counts.length < from.counts.length) {
-    rebuild(target, { capacity: from.counts.length, divisor: 1 });
+  let level = Math.max(target.level, from.level);
+  let merged = mergeLists(atLevel(target, level), atLevel(from, level));
+  while (merged.size > target.layout.bucketsMax) {
+    level += 1;
+    merged = coarsenList(merged, 2);
   }
-  coarsen(target, from.level);
-  for (let i = 0; i < from.counts.length; i++) {
-    const count = from.counts[i]!;
-    if (count > 0) {
-      addKey(target, coarser(from.keys[i]!, 2 ** (target.level - from.level)), count);
-    }
-  }
+  const { keys, counts, size } = merged;
+  const fits = target.isList && target.keys.length >= size;
+  const room = fits ? target : listOfLength(Math.min(2 * size, target.layout.bucketsMax));
+  room.keys.set(keys.subarray(0, size));
+  room.counts.set(counts.subarray(0, size));
+  Object.assign(target, { level, size, isList: true, keys: room.keys, counts: room.counts });
 }
 
 export function copyBuckets(buckets: ValueBuckets): ValueBuckets {
@@ -106,10 +117,13 @@ export function copyBuckets(buckets: ValueBuckets): ValueBuckets {
 
 /** All buckets with values, ascending. */
 export function listBuckets(buckets: ValueBuckets): Bucket[] {
-  return Array.from(sortedKeys(buckets), (key) => ({
-    ...rangeOf(buckets, key),
-    count: buckets.counts[placeOf(buckets, key)]!,
-  }));
+  const { keys, counts, size } = listOf(buckets);
+  const list: Bucket[] = [];
+  for (let i = 0; i < size; i++) {
+    const { lower, upper, value } = rangeOf(buckets, keys[i]!);
+    list.push({ lower, upper, value, count: counts[i]! });
+  }
+  return list;
 }
 
 /** The error as said above: of |q - center| + scale. 2^-40 where no value was joined. */
@@ -131,12 +145,12 @@ export function bucketsAreValues(buckets: ValueBuckets): boolean {
 export function writeBuckets(writer: SketchWriter, buckets: ValueBuckets): void {
   writer.varint(buckets.level - LEVEL_MIN);
   writer.varint(buckets.size);
-  const keys = sortedKeys(buckets);
+  const { keys, counts, size } = listOf(buckets);
   let next = 0;
   let previous = 0;
-  for (let start = 0; start < keys.length; ) {
+  for (let start = 0; start < size; ) {
     let end = start + 1;
-    while (end < keys.length && keys[end] === keys[end - 1]! + 1) {
+    while (end < size && keys[end] === keys[end - 1]! + 1) {
       end += 1;
     }
     const gap = keys[start]! - next;
@@ -147,7 +161,7 @@ export function writeBuckets(writer: SketchWriter, buckets: ValueBuckets): void 
     }
     writer.varint(end - start);
     for (let i = start; i < end; i++) {
-      const count = buckets.counts[placeOf(buckets, keys[i]!)]!;
+      const count = counts[i]!;
       writer.zigzag(count - previous);
       previous = count;
     }
@@ -156,17 +170,21 @@ export function writeBuckets(writer: SketchWriter, buckets: ValueBuckets): void 
   }
 }
 
-/** @throws DataLoss also where the counts are not `total` together. */
+/**
+ * `room` gives the arrays that are filled, at least so long; absent: new ones.
+ * @throws DataLoss also where the counts are not `total` together.
+ */
 export function readBuckets(
   reader: SketchReader,
   layout: BucketLayout,
   total: number,
+  room: (length: number) => { keys: Float64Array; counts: Float64Array } = listOfLength,
 ): ValueBuckets {
   const buckets = newValueBuckets(layout);
   buckets.level = LEVEL_MIN + reader.varint(LEVEL_MAX - LEVEL_MIN, "a level of buckets");
   const keyMax = 2 ** (63 - buckets.level);
   const size = reader.varint(layout.bucketsMax, "a number of buckets");
-  Object.assign(buckets, table(capacityFor(size)));
+  const { keys, counts } = room(size);
   let next = 0;
   let previous = 0;
   let sum = 0;
@@ -185,7 +203,8 @@ export function readBuckets(
       if (previous <= 0 || previous > total) {
         throw damaged(`a bucket counts ${previous} of ${total} values`);
       }
-      addKey(buckets, start + i, previous);
+      keys[read + i] = start + i;
+      counts[read + i] = previous;
       sum += previous;
     }
     next = start + length;
@@ -194,7 +213,7 @@ export function readBuckets(
   if (sum !== total) {
     throw damaged(`buckets count ${sum} of ${total} values`);
   }
-  return buckets;
+  return Object.assign(buckets, { size, keys, counts });
 }
 
 function keyOf(buckets: ValueBuckets, value: number): number {
@@ -249,7 +268,7 @@ function rebuild(
   to: { readonly capacity: number; readonly divisor: number },
 ): void {
   const { keys, counts } = buckets;
-  Object.assign(buckets, table(to.capacity));
+  Object.assign(buckets, listOfLength(to.capacity));
   buckets.size = 0;
   for (let i = 0; i < counts.length; i++) {
     const count = counts[i]!;
@@ -268,17 +287,50 @@ function capacityFor(size: number): number {
   return Math.max(CAPACITY_MIN, 2 ** Math.ceil(Math.log2(2 * size + 1)));
 }
 
-function table(capacity: number): { keys: Float64Array; counts: Float64Array } {
-  return { keys: new Float64Array(capacity), counts: new Float64Array(capacity) };
-}
-
 /** Floor keeps both signs mirrored: -1 - k becomes -1 - floor(k / divisor). */
 function coarser(key: number, divisor: number): number {
   return Math.floor(key / divisor);
 }
 
-function sortedKeys(buckets: ValueBuckets): Float64Array {
-  return buckets.keys.filter((_, place) => buckets.counts[place]! > 0).sort();
+/** The contents in order; of a list its own arrays, not to be changed. */
+function listOf(buckets: ValueBuckets): BucketList {
+  if (buckets.isList) {
+    return buckets;
+  }
+  const { size } = buckets;
+  const { keys, counts } = listOfLength(size);
+  let end = 0;
+  for (let place = 0; place < buckets.counts.length; place++) {
+    if (buckets.counts[place]! > 0) {
+      keys[end++] = buckets.keys[place]!;
+    }
+  }
+  keys.sort();
+  for (let i = 0; i < size; i++) {
+    counts[i] = buckets.counts[placeOf(buckets, keys[i]!)]!;
+  }
+  return { keys, counts, size };
+}
+
+function atLevel(buckets: ValueBuckets, level: number): BucketList {
+  const list = listOf(buckets);
+  return level === buckets.level ? list : coarsenList(copyList(list), 2 ** (level - buckets.level));
+}
+
+function listOfLength(length: number): { keys: Float64Array; counts: Float64Array } {
+  return { keys: new Float64Array(length), counts: new Float64Array(length) };
+}
+
+function becomeTable(buckets: ValueBuckets): void {
+  if (buckets.isList) {
+    const { keys, counts, size } = buckets;
+    Object.assign(buckets, { isList: false, ...listOfLength(capacityFor(size)) });
+    for (let i = 0; i < size; i++) {
+      const place = placeOf(buckets, keys[i]!);
+      buckets.keys[place] = keys[i]!;
+      buckets.counts[place] = counts[i]!;
+    }
+  }
 }
 
 function rangeOf(buckets: ValueBuckets, key: number): Omit<Bucket, "count"> {

@@ -1,7 +1,7 @@
 // The sketches of all columns of one (version, window): what replicas count apart, merge, and
 // keep as a few kilobytes. Mutable while rows come in; equal contents have equal bytes.
 
-import { crc32 } from "node:zlib";
+import { crc32, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { readCategories, writeCategories } from "./category-codec.ts";
 import {
   addBools,
@@ -22,6 +22,7 @@ import { COLUMNS_MAX, type ColumnLayout, type WindowLayout } from "./column-layo
 import {
   addNumbers,
   copyNumeric,
+  mergeNumericBytes,
   mergeNumericInto,
   type NumericSketch,
   newNumericSketch,
@@ -35,6 +36,8 @@ import { checkRows, damaged, otherLayout } from "./sketch-faults.ts";
 const VERSION = 1;
 const ID_BYTES_MAX = 64;
 const CHECKSUM_BYTES = 4;
+/** Far above what 2,000 columns take. */
+const SEALED_BYTES_MAX = 2 ** 28;
 
 /** Presence alone. */
 export interface CountedSketch {
@@ -64,8 +67,7 @@ export function newWindowSketch(layout: WindowLayout): WindowSketch {
 
 /**
  * Adds the rows, or nothing where the batch is not right. A column of another kind than the
- * layout's
- * counts as mistyped in all its rows; one the layout lacks is counted as stray values.
+ * layout's counts as mistyped in all its rows; one the layout lacks is counted as stray values.
  * @throws InvalidArgument that says what is wrong with the batch.
  */
 export function addRows(window: WindowSketch, batch: RowsBatch): void {
@@ -143,21 +145,31 @@ export function encodeWindow(window: WindowSketch): Uint8Array {
  *   where they are one of another layout.
  */
 export function decodeWindow(bytes: Uint8Array, layout: WindowLayout): WindowSketch {
-  const { id, reader } = opened(bytes);
-  if (id !== layout.id) {
-    throw otherLayout(`the kept window has the layout ${id}, the baseline has ${layout.id}`);
-  }
-  const rows = reader.count("a number of rows");
-  const strayValues = reader.varint(Number.MAX_SAFE_INTEGER, "a number of values");
+  const { reader, rows, strayValues } = beginDecode(bytes, layout);
   const columns = layout.columns.map((column) => {
     const sketch = readColumn(reader, column);
-    if (rowsOfSketch(sketch) > rows) {
-      throw damaged(`a column has ${rowsOfSketch(sketch)} rows, its window ${rows}`);
-    }
+    checkColumnRows(rowsOfSketch(sketch), rows);
     return sketch;
   });
   reader.end();
   return { layout, rows, strayValues, columns };
+}
+
+/**
+ * As decodeWindow and mergeWindowInto, in a fraction of their time.
+ * @throws as decodeWindow; of DataLoss the target is to be thrown away.
+ */
+export function mergeEncodedInto(target: WindowSketch, bytes: Uint8Array): void {
+  const { layout } = target;
+  const { reader, rows, strayValues } = beginDecode(bytes, layout);
+  checkRows(target.rows + rows);
+  target.rows += rows;
+  target.strayValues = Math.min(target.strayValues + strayValues, Number.MAX_SAFE_INTEGER);
+  layout.columns.forEach((column, place) => {
+    const added = mergeColumnBytes(target.columns[place]!, reader, column);
+    checkColumnRows(added, rows);
+  });
+  reader.end();
 }
 
 /**
@@ -187,15 +199,16 @@ export function countersOf(column: ColumnSketch): CountedSketch {
   }
 }
 
-/** With a checksum behind. */
+/** Compressed (Zstandard), with a checksum behind: values that are kept apart have much in common. */
 export function sealed(bytes: Uint8Array): Uint8Array {
-  const whole = Buffer.alloc(bytes.length + CHECKSUM_BYTES);
-  whole.set(bytes);
-  whole.writeUInt32LE(crc32(bytes), bytes.length);
+  const body = zstdCompressSync(bytes);
+  const whole = Buffer.alloc(body.length + CHECKSUM_BYTES);
+  whole.set(body);
+  whole.writeUInt32LE(crc32(body), body.length);
   return new Uint8Array(whole.buffer, whole.byteOffset, whole.length);
 }
 
-/** @throws DataLoss where the checksum is another. */
+/** @throws DataLoss where the bytes are not what `sealed` made. */
 export function unsealed(bytes: Uint8Array): Uint8Array {
   const length = bytes.length - CHECKSUM_BYTES;
   const body = bytes.subarray(0, Math.max(length, 0));
@@ -203,7 +216,25 @@ export function unsealed(bytes: Uint8Array): Uint8Array {
   if (length < 0 || whole.readUInt32LE(length) !== crc32(body)) {
     throw damaged("its checksum does not fit its bytes");
   }
-  return body;
+  try {
+    const inside = zstdDecompressSync(body, { maxOutputLength: SEALED_BYTES_MAX });
+    return new Uint8Array(inside.buffer, inside.byteOffset, inside.length);
+  } catch {
+    throw damaged("it cannot be decompressed");
+  }
+}
+
+function beginDecode(
+  bytes: Uint8Array,
+  layout: WindowLayout,
+): { readonly reader: SketchReader; readonly rows: number; readonly strayValues: number } {
+  const { id, reader } = opened(bytes);
+  if (id !== layout.id) {
+    throw otherLayout(`the kept window has the layout ${id}, the baseline has ${layout.id}`);
+  }
+  const rows = reader.count("a number of rows");
+  const strayValues = reader.varint(Number.MAX_SAFE_INTEGER, "a number of values");
+  return { reader, rows, strayValues };
 }
 
 function opened(bytes: Uint8Array): { readonly id: string; readonly reader: SketchReader } {
@@ -274,6 +305,26 @@ function mergeColumnInto(target: ColumnSketch, from: ColumnSketch): void {
     target.counted.rows += from.counted.rows;
     target.counted.nulls += from.counted.nulls;
     target.counted.mistyped += from.counted.mistyped;
+  }
+}
+
+/** Returns the rows that were added. */
+function mergeColumnBytes(
+  target: ColumnSketch,
+  reader: SketchReader,
+  column: ColumnLayout,
+): number {
+  if ("numbers" in target) {
+    return mergeNumericBytes(target.numbers, reader);
+  }
+  const read = readColumn(reader, column);
+  mergeColumnInto(target, read);
+  return rowsOfSketch(read);
+}
+
+function checkColumnRows(column: number, window: number): void {
+  if (column > window) {
+    throw damaged(`a column has ${column} rows, its window ${window}`);
   }
 }
 

@@ -1,0 +1,69 @@
+// Buckets as ascending lists of keys with their counts: how they are read from bytes and merged,
+// where a table would be asked for every key. Pure but for memory that is used again.
+
+/** The first `size` of both arrays count. */
+export interface BucketList {
+  readonly keys: Float64Array;
+  readonly counts: Float64Array;
+  readonly size: number;
+}
+
+/** Both lists in one; what it returns lives until the next call. */
+export function mergeLists(a: BucketList, b: BucketList): BucketList {
+  const { keys, counts } = roomFor(a.size + b.size);
+  let left = 0;
+  let right = 0;
+  let size = 0;
+  while (left < a.size && right < b.size) {
+    const aKey = a.keys[left]!;
+    const bKey = b.keys[right]!;
+    let count = 0;
+    if (aKey <= bKey) {
+      count = a.counts[left++]!;
+    }
+    if (bKey <= aKey) {
+      count += b.counts[right++]!;
+    }
+    keys[size] = Math.min(aKey, bKey);
+    counts[size++] = count;
+  }
+  for (; left < a.size; left++) {
+    keys[size] = a.keys[left]!;
+    counts[size++] = a.counts[left]!;
+  }
+  for (; right < b.size; right++) {
+    keys[size] = b.keys[right]!;
+    counts[size++] = b.counts[right]!;
+  }
+  return { keys, counts, size };
+}
+
+/** With keys divided (a power of two, rounded down) in place; equal ones become one. */
+export function coarsenList(list: BucketList, divisor: number): BucketList {
+  const { keys, counts } = list;
+  let size = 0;
+  for (let i = 0; i < list.size; i++) {
+    const key = Math.floor(keys[i]! / divisor);
+    if (size > 0 && keys[size - 1] === key) {
+      counts[size - 1] = counts[size - 1]! + counts[i]!;
+    } else {
+      keys[size] = key;
+      counts[size++] = counts[i]!;
+    }
+  }
+  return { keys, counts, size };
+}
+
+/** A list of its own with the same contents. */
+export function copyList({ keys, counts, size }: BucketList): BucketList {
+  return { keys: keys.slice(0, size), counts: counts.slice(0, size), size };
+}
+
+let scratch = { keys: new Float64Array(2048), counts: new Float64Array(2048) };
+
+function roomFor(size: number): typeof scratch {
+  if (size > scratch.keys.length) {
+    scratch = { keys: new Float64Array(2 * size), counts: new Float64Array(2 * size) };
+  }
+  return scratch;
+}

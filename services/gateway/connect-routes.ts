@@ -24,6 +24,8 @@ import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_reg
 import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
+import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
+import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -41,6 +43,8 @@ export interface Channels {
   readonly inference: Channel;
   /** Absent: a mesh without feature store; its methods are not found. */
   readonly features?: Channel;
+  /** Absent: a mesh without monitoring; its methods are not found. */
+  readonly monitoring?: Channel;
 }
 
 /** The services that the web port offers, by where they are. */
@@ -48,6 +52,7 @@ const OFFERED: Readonly<Record<keyof Channels, readonly DescService[]>> = {
   inference: [GRPCInferenceService, InferenceService],
   registry: [WorkspaceService, ModelService, DeploymentService, ApiKeyService],
   features: [FeatureRegistryService, FeatureStoreService, JobService],
+  monitoring: [MonitoringService, AlertService],
 };
 
 /** All of them. */
@@ -88,7 +93,7 @@ export function connectRoutes(options: ConnectRoutesOptions): ReadonlyMap<string
     readMaxBytes: options.bodyBytesMax,
     jsonOptions: { registry },
   });
-  for (const place of ["inference", "registry", "features"] as const) {
+  for (const place of ["inference", "registry", "features", "monitoring"] as const) {
     const channel = options.channels[place];
     if (channel === undefined) {
       continue;

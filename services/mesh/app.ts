@@ -17,12 +17,13 @@ import { PLINTH_VERSION } from "../common/version.ts";
 import { createFeatures } from "../features/app.ts";
 import { type Gateway, startGateway } from "../gateway/app.ts";
 import { createInference } from "../inference/app.ts";
+import { createMonitoring } from "../monitoring/app.ts";
 import { createRegistry } from "../registry/app.ts";
 import type { MeshConfig } from "./config.ts";
 import { UpstreamHealth } from "./upstream-health.ts";
 
 /** The services a mesh can run. */
-export const SERVICES = ["registry", "features", "inference", "gateway"] as const;
+export const SERVICES = ["registry", "features", "monitoring", "inference", "gateway"] as const;
 
 export type ServiceName = (typeof SERVICES)[number];
 
@@ -79,14 +80,11 @@ export async function startMesh(
   if (services.includes("gateway")) {
     const registry = stack.use(new Channel({ address: addresses.of("registry") }));
     const inference = stack.use(new Channel({ address: addresses.of("inference") }));
-    const featuresAddress = addresses.find("features");
-    const channels = {
-      registry,
-      inference,
-      ...(featuresAddress === undefined
-        ? {}
-        : { features: stack.use(new Channel({ address: featuresAddress })) }),
-    };
+    const optional = (["features", "monitoring"] as const).flatMap((service) => {
+      const address = addresses.find(service);
+      return address === undefined ? [] : [[service, stack.use(new Channel({ address }))] as const];
+    });
+    const channels = { registry, inference, ...Object.fromEntries(optional) };
     const upstream = served === undefined ? stack.use(new UpstreamHealth(channels)) : undefined;
     gateway = stack.use(
       await startGateway({
@@ -148,10 +146,11 @@ class Addresses {
     if (this.#own.includes(service)) {
       return () => this.#ownAddress ?? "";
     }
-    const { registryAddress, featuresAddress, inferenceAddress } = this.#config;
+    const { registryAddress, featuresAddress, monitoringAddress, inferenceAddress } = this.#config;
     const address = {
       registry: registryAddress,
       features: featuresAddress,
+      monitoring: monitoringAddress,
       inference: inferenceAddress,
       gateway: undefined,
     }[service];
@@ -185,6 +184,9 @@ async function createModules(deps: ModuleDeps): Promise<ServiceModule[]> {
   if (services.includes("features")) {
     modules.push(await featuresModule(deps));
   }
+  if (services.includes("monitoring")) {
+    modules.push(await monitoringModule(deps));
+  }
   if (services.includes("inference")) {
     modules.push(inferenceModule(deps));
   }
@@ -202,6 +204,17 @@ async function featuresModule(deps: ModuleDeps): Promise<ServiceModule> {
   return createFeatures({ ...parts, registry });
 }
 
+async function monitoringModule(deps: ModuleDeps): Promise<ServiceModule> {
+  const { config, platform, log, stack } = deps;
+  const { documents, clock } = platform;
+  const folder = join(config.platform.dataDir, "monitoring");
+  const blobs = stack.use(await openBlobStore(config.monitoring.blobs ?? `file:${folder}`));
+  const scratchDir = join(config.platform.dataDir, "scratch");
+  const parts = { config: config.monitoring, documents, blobs, clock, log, scratchDir };
+  const registry = serviceChannel(deps, "registry");
+  return createMonitoring({ ...parts, registry, features: serviceChannel(deps, "features") });
+}
+
 function inferenceModule(deps: ModuleDeps): ServiceModule {
   const { config, services, platform, addresses, log, stack } = deps;
   if (!services.includes("registry") && config.platform.meshSecret === undefined) {
@@ -217,6 +230,7 @@ function inferenceModule(deps: ModuleDeps): ServiceModule {
     config: config.inference,
     registry: stack.use(new Channel({ address, token: platform.serviceToken })),
     features: serviceChannel(deps, "features"),
+    monitoring: serviceChannel(deps, "monitoring"),
     blobs: platform.blobs,
     clock: platform.clock,
     log,

@@ -8,12 +8,14 @@ import { telemetrySettings } from "../common/telemetry/settings.ts";
 import { featuresSettings } from "../features/config.ts";
 import { gatewaySettings } from "../gateway/config.ts";
 import { inferenceSettings } from "../inference/config.ts";
+import { monitoringSettings } from "../monitoring/config.ts";
 import { registrySettings } from "../registry/config.ts";
 
 export const meshSettings = {
   platform: platformSettings,
   registry: registrySettings,
   features: featuresSettings,
+  monitoring: monitoringSettings,
   inference: inferenceSettings,
   gateway: gatewaySettings,
   telemetry: telemetrySettings,
@@ -27,6 +29,12 @@ export const meshSettings = {
     about:
       "gRPC address of the features service, where it is not part of this process. Not needed " +
       "where no model takes entity keys.",
+  }),
+  monitoringAddress: text({
+    env: "PLINTH_MONITORING_ADDRESS",
+    about:
+      "gRPC address of the monitoring service, where it is not part of this process. Not needed: " +
+      "without it nothing is captured.",
   }),
   inferenceAddress: text({
     env: "PLINTH_INFERENCE_ADDRESS",

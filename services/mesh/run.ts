@@ -42,6 +42,7 @@ export interface ServeOptions {
   readonly dataDir?: string;
   readonly registry?: string;
   readonly features?: string;
+  readonly monitoring?: string;
   readonly inference?: string;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -93,7 +94,7 @@ function upSettings(options: UpOptions): Env {
 }
 
 function serveSettings(service: ServiceName, options: ServeOptions): Env {
-  const { listen, store, dataDir, registry, features, inference } = options;
+  const { listen, store, dataDir, registry, features, monitoring, inference } = options;
   const listener = service === "gateway" ? "PLINTH_GATEWAY_LISTEN" : "PLINTH_GRPC_LISTEN";
   return {
     [listener]: listen,
@@ -101,6 +102,7 @@ function serveSettings(service: ServiceName, options: ServeOptions): Env {
     PLINTH_DATA_DIR: dataDir,
     PLINTH_REGISTRY_ADDRESS: registry,
     PLINTH_FEATURES_ADDRESS: features,
+    PLINTH_MONITORING_ADDRESS: monitoring,
     PLINTH_INFERENCE_ADDRESS: inference,
   };
 }

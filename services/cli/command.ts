@@ -72,6 +72,15 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
+/** A share, "0.25". */
+export function share(text: string): number {
+  const value = Number(text);
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || value > 1) {
+    throw new InvalidArgumentError("Expected a number from 0 to 1.");
+  }
+  return value;
+}
+
 /** Collects a repeatable option; commander hands in what came before. */
 export function repeatable(text: string, previous: readonly string[] | undefined): string[] {
   return [...(previous ?? []), text];

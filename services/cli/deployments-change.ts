@@ -2,9 +2,10 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   BatchingConfigSchema,
+  CaptureConfigSchema,
   type Deployment,
   type DeploymentConfig,
   DeploymentConfigSchema,
@@ -33,6 +34,9 @@ export interface ConfigOptions {
   readonly instances?: number;
   readonly threads?: number;
   readonly runTimeout?: number;
+  readonly captureRate?: number;
+  /** False: --no-mask-field. */
+  readonly maskField?: readonly string[] | boolean;
   readonly wait?: boolean;
 }
 
@@ -142,19 +146,39 @@ function changedConfig(
       intraOpThreads: options.threads ?? instances.intraOpThreads,
       ...(runTimeout === undefined ? {} : { runTimeout }),
     },
+    ...changedCapture(config, options),
   });
+}
+
+/** The masks given replace all that were there, as --model replaces all targets. */
+function changedCapture(
+  { capture }: DeploymentConfig,
+  { captureRate, maskField }: ConfigOptions,
+): Pick<MessageInitShape<typeof DeploymentConfigSchema>, "capture"> {
+  const masks = maskField === false ? [] : Array.isArray(maskField) ? maskField : undefined;
+  if (captureRate === undefined && masks === undefined) {
+    return capture === undefined ? {} : { capture };
+  }
+  const sampleRate = captureRate ?? capture?.sampleRate;
+  return {
+    capture: create(CaptureConfigSchema, {
+      maskedFields: [...(masks ?? capture?.maskedFields ?? [])],
+      ...(sampleRate === undefined ? {} : { sampleRate }),
+    }),
+  };
 }
 
 function changedPaths(options: ConfigOptions): string[] {
   const given = (...values: readonly unknown[]): boolean => values.some((v) => v !== undefined);
   const { maxBatchRows, maxQueueDelay, maxQueueRequests, queueTimeout } = options;
-  const { instances, threads, runTimeout } = options;
+  const { instances, threads, runTimeout, captureRate, maskField } = options;
   return [
     given(options.description) ? "description" : "",
     given(options.model) ? "config.targets" : "",
     options.shadow === false || Array.isArray(options.shadow) ? "config.shadows" : "",
     given(maxBatchRows, maxQueueDelay, maxQueueRequests, queueTimeout) ? "config.batching" : "",
     given(instances, threads, runTimeout) ? "config.instances" : "",
+    given(captureRate) || maskField === false || Array.isArray(maskField) ? "config.capture" : "",
   ].filter((path) => path !== "");
 }
 

@@ -71,6 +71,7 @@ export async function printDeployment(session: Session, deployment: Deployment):
     ["shadows", shadowText(deployment.config)],
     ["batching", batchingText(deployment.config)],
     ["instances", instancesText(deployment.config)],
+    ["capture", captureText(deployment.config)],
     ["created", formatTime(deployment.createTime)],
     ["updated", formatTime(deployment.updateTime)],
   ]);
@@ -102,6 +103,12 @@ function instancesText(config: DeploymentConfig | undefined): string {
   ]
     .filter((part) => part !== "")
     .join(", ");
+}
+
+function captureText(config: DeploymentConfig | undefined): string {
+  const masks = config?.capture?.maskedFields ?? [];
+  const rate = `${Number(((config?.capture?.sampleRate ?? 1) * 100).toPrecision(3))}% of inferences`;
+  return masks.length === 0 ? rate : `${rate}, without ${masks.join(", ")}`;
 }
 
 function reportLines(deployment: Deployment): readonly string[] {

@@ -8,6 +8,7 @@ import {
   type Runtime,
   repeatable,
   runs,
+  share,
   wholeNumber,
 } from "./command.ts";
 
@@ -60,6 +61,12 @@ function configOptions(command: Command): Command {
       "a run longer than this is taken for hung (default 60s)",
       durationMs,
     )
+    .option("--capture-rate <share>", "share of inferences monitored, 0 to 1 (default 1)", share)
+    .option(
+      "--mask-field <name>",
+      "column, input, output or join key that monitoring is never sent; repeatable",
+      repeatable,
+    )
     .option("--wait", "wait until it serves; with --timeout at most that long (default 60s)");
 }
 
@@ -87,13 +94,19 @@ function changeCommands(deployments: Command, runtime: Runtime): void {
       .command("update")
       .description("Change a deployment; what is not named stays. --model replaces all targets.")
       .argument("<name>", "id of the deployment"),
-  ).option("--no-shadow", "stop shadowing");
+  )
+    .option("--no-shadow", "stop shadowing")
+    .option("--no-mask-field", "send monitoring every field again");
   examples(update, [
     [
       "Shift traffic",
       "plinth deployments update churn --model churn/3=50 --model churn/4=50 --wait",
     ],
     ["Batch more", "plinth deployments update churn --max-batch-rows 256 --max-queue-delay 2ms"],
+    [
+      "Monitor a tenth, without two fields",
+      "plinth deployments update churn --capture-rate 0.1 --mask-field name --mask-field iban",
+    ],
   ]);
   runs(update, runtime, async () => (await import("./deployments-change.ts")).updateDeployment);
 

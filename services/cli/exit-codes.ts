@@ -14,6 +14,7 @@ export const ExitCode = {
   permission: 6,
   conflict: 7,
   partly: 8,
+  drifted: 9,
   interrupted: 130,
   terminated: 143,
 } as const;
@@ -34,6 +35,7 @@ export const exitCodeHelp: readonly (readonly [ExitCode, string])[] = [
     ExitCode.partly,
     "finished, but some rows were skipped or refused (--on-error skip, --bad-rows skip)",
   ],
+  [ExitCode.drifted, "drift was found, and --fail-on-drift asked"],
   [ExitCode.interrupted, "stopped by Ctrl-C"],
 ];
 

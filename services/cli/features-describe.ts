@@ -24,6 +24,7 @@ import { findDefinition } from "./features-find.ts";
 import { ageText, exactTime } from "./features-times.ts";
 import type { Typed } from "./features-views.ts";
 import { formatTime, pairsText } from "./format.ts";
+import { viewHealthLines } from "./monitor-health.ts";
 import { messageJson } from "./output.ts";
 import { counted, formatBytes } from "./progress.ts";
 import type { Session } from "./session.ts";
@@ -48,6 +49,7 @@ export async function describeDefinition(
         ...viewLines(found.definition),
         "",
         ...statusLines(status),
+        ...viewHealthLines(status.health),
         ...(await versionLines(session, found)),
       ];
       return print(session, FeatureViewSchema, found.definition, lines, {

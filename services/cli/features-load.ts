@@ -40,15 +40,15 @@ export async function loadDefinitions(paths: readonly string[]): Promise<readonl
   return shaped;
 }
 
-/** The error that tells faults by their places, in the order of these. */
-export function refused(faults: readonly Fault[]): CommandError {
+/** The error that tells faults by their places, in the order of these. `what` has them. */
+export function refused(faults: readonly Fault[], what = "definitions"): CommandError {
   const count = counted(faults.length, "fault");
   const shown = [...faults]
     .sort((a, b) => a.at.localeCompare(b.at, "en", { numeric: true }))
     .slice(0, FAULTS_SHOWN_MAX)
     .map(({ at, text }) => `${at}: ${text}`);
   const rest = faults.length - shown.length;
-  return new CommandError(`The definitions have ${count}; nothing was changed.`, {
+  return new CommandError(`The ${what} have ${count}; nothing was changed.`, {
     exitCode: ExitCode.invalidInput,
     advice: rest > 0 ? [...shown, `and ${rest} more`] : shown,
   });

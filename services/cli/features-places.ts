@@ -45,8 +45,8 @@ function named(path: string, { value }: Shaped): string {
   });
 }
 
-/** As deep into the tree as the path leads. */
-function placeIn(tree: Tree, path: string): Place {
+/** As deep into the tree as the path leads: "features[0].expression". */
+export function placeIn(tree: Tree, path: string): Place {
   let node: Tree = tree;
   let at = tree.at;
   for (const [, key, index] of path.matchAll(/([a-zA-Z_]+)|\[(\d+)\]/g)) {

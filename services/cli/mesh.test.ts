@@ -137,6 +137,33 @@ describe("deployments and predict", () => {
     expect(await run("deployments update tumour")).toMatchObject({ code: 2 });
   });
 
+  it("says what is captured, and leaves it while other things change", async () => {
+    const masked = await json(
+      "deployments update tumour --capture-rate 0.25 --mask-field age --mask-field income",
+    );
+    const capture = { sampleRate: 0.25, maskedFields: ["age", "income"] };
+    expect(masked.config.capture).toEqual(capture);
+    const other = await json("deployments update tumour --threads 1");
+    expect(other.config.capture).toEqual(capture);
+    const { stdout } = await run("deployments show tumour");
+    expect(stdout).toMatch(/^capture: +25% of inferences, without age, income$/m);
+    const open = await json("deployments update tumour --no-mask-field");
+    expect(open.config.capture).toEqual({ sampleRate: 0.25, maskedFields: [] });
+    for (const rate of ["1.5", "some", "-1"]) {
+      expect(await run(`deployments update tumour --capture-rate ${rate}`)).toMatchObject({
+        code: 2,
+      });
+    }
+    const back = await json("deployments rollback tumour --revision 1 --wait");
+    expect(back.config.capture, "what is masked stays so").toEqual(open.config.capture);
+  });
+
+  it("refuses an event time that is none before it reads the input", async () => {
+    const { code, stderr } = await run("predict tumour --file - --event-time noon");
+    expect(code).toBe(2);
+    expect(stderr).toContain("--event-time must be a time such as 2001-01-31 or");
+  });
+
   it("predicts with labels and scores as the training library did", async () => {
     const heldOut = JSON.parse(
       readFileSync(join(EXAMPLES, "breast-cancer", "logistic.heldout.json"), "utf8"),

@@ -34,6 +34,7 @@ export interface PushOptions {
   readonly dataset?: readonly string[];
   readonly featureService?: string;
   readonly trainingSet?: readonly string[];
+  readonly baseline?: string;
   readonly create: boolean;
   readonly resume?: string;
 }
@@ -51,6 +52,10 @@ export async function pushModel(
   const parent = parseModel(modelId, session.workspace);
   const facts = await versionFacts(session, options, path);
   const { size: total } = await stat(path);
+  if (options.baseline !== undefined) {
+    // Not found only after the model is registered would be late.
+    await stat(options.baseline);
+  }
   await ensureModel(session, parent, options);
   const upload = await sendFile(session, path, { resume: options.resume, total });
   const created = await session.models.createModelVersion(
@@ -61,6 +66,7 @@ export async function pushModel(
   if (version.state !== State.READY) {
     return failed(session, version);
   }
+  await sendBaseline(session, version, options);
   version = await approveAndAlias(session, { parent, version, options });
   if (output.json) {
     await output.message(ModelVersionSchema, version);
@@ -218,6 +224,30 @@ async function failed(session: Session, version: ModelVersion): Promise<ExitCode
         `"plinth models delete ${shortName(version.name)}".`,
     ],
   });
+}
+
+/** Before it is approved: so nothing is served that the baseline does not know. */
+async function sendBaseline(
+  session: Session,
+  { name }: ModelVersion,
+  { baseline, approve }: PushOptions,
+): Promise<void> {
+  if (baseline === undefined) {
+    return;
+  }
+  const { madeText, uploadBaseline } = await import("./monitor-baseline.ts");
+  try {
+    const made = await uploadBaseline(session, `${name}/baseline`, { path: baseline });
+    session.output.note(madeText(made));
+  } catch (error) {
+    const version = shortName(name);
+    const approval = approve === true ? `, then "plinth models approve ${version}"` : "";
+    session.output.warning(
+      `${version} is registered and stays, without its baseline. Try again with ` +
+        `"plinth monitor baseline ${version} --file ${baseline}"${approval}.`,
+    );
+    throw error;
+  }
 }
 
 async function approveAndAlias(

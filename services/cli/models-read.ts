@@ -21,6 +21,7 @@ import {
   stateText,
   toneOfState,
 } from "./format.ts";
+import { modelHealthLines } from "./monitor-health.ts";
 import { formatBytes } from "./progress.ts";
 import { listAll, noteMore, type Session } from "./session.ts";
 import { factLines } from "./table.ts";
@@ -173,9 +174,12 @@ export function versionLines(session: Session, version: ModelVersion): readonly 
   const toned = facts.map((line) =>
     line.startsWith("state:") ? line.replace(state, toneOfState(session.output, state)) : line,
   );
-  return version.signature === undefined
-    ? toned
-    : [...toned, "", ...signatureLines(version.signature)];
+  const { signature, health } = version;
+  return [
+    ...toned,
+    ...(signature === undefined ? [] : ["", ...signatureLines(signature)]),
+    ...modelHealthLines(session.output, health),
+  ];
 }
 
 function modelFacts(model: RegisteredModel): readonly string[] {

@@ -43,6 +43,10 @@ function pushCommand(models: Command, runtime: Runtime): void {
       "feature service it reads at prediction; without a version that of --training-set, else the newest",
     )
     .option("--training-set <job>", "training set it was trained on; repeatable", repeatable)
+    .option(
+      "--baseline <file>",
+      "data the model was trained on, .parquet or .csv: what its traffic is compared with",
+    )
     .option("--no-create", "fail when the model does not exist, instead of creating it")
     .option("--resume <upload>", "go on with an upload that was broken off");
   examples(push, [
@@ -57,6 +61,10 @@ function pushCommand(models: Command, runtime: Runtime): void {
     [
       "Trained on a training set, predicts by entity key",
       "plinth models push delay delay.onnx --feature-service delay_model --training-set jobs/7f3a",
+    ],
+    [
+      "With the data its traffic is compared with",
+      "plinth models push churn churn.onnx --baseline train.parquet --approve",
     ],
     [
       "Move an alias to the new version",

@@ -6,6 +6,7 @@ import { DomainError } from "../common/errors/domain-error.ts";
 import { continueCommand } from "./continue-advice.ts";
 import { CommandError, ExitCode, exitCodeOf, Interrupted } from "./exit-codes.ts";
 import { shortFeatureName } from "./features-names.ts";
+import { timeOption } from "./features-times.ts";
 import { formatDuration } from "./format.ts";
 import {
   ENTITIES_MAX,
@@ -45,6 +46,7 @@ export interface PredictOptions extends PredictInputOptions {
   readonly withInputs?: boolean;
   readonly outputs?: readonly string[];
   readonly routingKey?: string;
+  readonly eventTime?: string;
   readonly batchRows: number;
   readonly inFlight: number;
   readonly skipRows: number;
@@ -74,6 +76,7 @@ export async function predict(
   [deployment]: readonly [string],
   options: PredictOptions,
 ): Promise<ExitCode> {
+  const template = templateOf(session, deployment, options);
   const { kind, source } = await openInput(session, deployment, options);
   const { skipRows, onError } = options;
   const feed = new RowFeed({ source, skipRows, onError, output: session.output });
@@ -95,7 +98,6 @@ export async function predict(
       signal: session.signal,
     });
     const writer = writerOf(format, file, { session, options });
-    const template = templateOf(session, deployment, options);
     const work: Work = { session, options, template, kind, feed, format, file, writer };
     await (small ? predictOnce(work, head) : predictAll(work, head));
     return feed.badRows > 0 ? ExitCode.partly : ExitCode.ok;
@@ -282,6 +284,9 @@ function templateOf(session: Session, deployment: string, options: PredictOption
     version: BigInt(options.version ?? 0),
     routingKey: options.routingKey ?? "",
     outputs: [...(options.outputs ?? [])],
+    ...(options.eventTime !== undefined && {
+      eventTime: timeOption(options.eventTime, "--event-time"),
+    }),
   };
 }
 

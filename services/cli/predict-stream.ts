@@ -2,9 +2,11 @@
 // ahead of the answers; answers are written in input order. It knows at every moment up to which
 // row the result is complete, which is what a user needs to go on after a break.
 
+import { randomUUID } from "node:crypto";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import type {
+  PredictRequest,
   PredictRequestSchema,
   PredictResponse,
   StreamPredictRequestSchema,
@@ -25,7 +27,8 @@ import type { RowFeed } from "./row-feed.ts";
 import { type InputRow, place } from "./row-source.ts";
 import type { Session } from "./session.ts";
 
-export type RequestInit = MessageInitShape<typeof PredictRequestSchema>;
+/** The fields of a request; not a whole message, so that parts can be put together. */
+export type RequestInit = Exclude<MessageInitShape<typeof PredictRequestSchema>, PredictRequest>;
 
 export interface StreamOptions {
   readonly session: Session;
@@ -60,6 +63,8 @@ interface Batch {
 
 export class PredictStream {
   readonly #options: StreamOptions;
+  /** Before every id, so that a label finds the prediction of its own run. */
+  readonly #run = randomUUID().slice(0, 8);
   readonly #pending: Batch[] = [];
   #head: readonly InputRow[];
   #batches = 0;
@@ -115,7 +120,7 @@ export class PredictStream {
         return;
       }
       this.#batches += 1;
-      const batch = { id: String(this.#batches), rows };
+      const batch = { id: `${this.#run}-${this.#batches}`, rows };
       this.#pending.push(batch);
       yield { request: this.#requestOf(batch) };
     }

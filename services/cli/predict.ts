@@ -59,6 +59,7 @@ export function predictCommand(program: Command, runtime: Runtime): void {
     .option("--outputs <a,b>", "outputs wanted (default: all)", commaList)
     .option("--version <n>", "version to use (default: by traffic weights)", wholeNumber(1, 1e15))
     .option("--routing-key <key>", "requests of one key go to one version")
+    .option("--event-time <time>", "when it happens, for monitoring (RFC 3339; default: now)")
     .option(
       "--batch-rows <n>",
       "rows a message when streaming",

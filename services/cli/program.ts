@@ -9,11 +9,12 @@ import { ExitCode, exitCodeHelp } from "./exit-codes.ts";
 import { featureCommands } from "./features.ts";
 import { keyCommands } from "./keys.ts";
 import { modelCommands } from "./models.ts";
+import { monitorCommands } from "./monitor.ts";
 import { predictCommand } from "./predict.ts";
 import { statusCommand } from "./status.ts";
 import { serverCommands } from "./up.ts";
 
-const SUMMARY = `Register, deploy and call machine-learning models, and serve their features.
+const SUMMARY = `Register, deploy, call and watch machine-learning models, and serve their features.
 
 A first tour:
   $ plinth up
@@ -76,6 +77,7 @@ export function buildProgram(runtime: Runtime): Command {
   deploymentCommands(program, runtime);
   featureCommands(program, runtime);
   predictCommand(program, runtime);
+  monitorCommands(program, runtime);
   keyCommands(program, runtime);
   statusCommand(program, runtime);
   return program.addHelpText("after", `\n${exitCodesText()}`);

@@ -7,6 +7,8 @@ import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_reg
 import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
+import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
+import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -45,6 +47,8 @@ export class Session implements Disposable {
   readonly features: Client<typeof FeatureRegistryService>;
   readonly featureStore: Client<typeof FeatureStoreService>;
   readonly jobs: Client<typeof JobService>;
+  readonly monitoring: Client<typeof MonitoringService>;
+  readonly alerts: Client<typeof AlertService>;
   readonly health: Client<typeof Health>;
   readonly #channel: Channel;
 
@@ -71,6 +75,8 @@ export class Session implements Disposable {
     this.features = createClient(FeatureRegistryService, this.#channel);
     this.featureStore = createClient(FeatureStoreService, this.#channel);
     this.jobs = createClient(JobService, this.#channel);
+    this.monitoring = createClient(MonitoringService, this.#channel);
+    this.alerts = createClient(AlertService, this.#channel);
     this.health = createClient(Health, this.#channel);
   }
 

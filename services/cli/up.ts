@@ -8,9 +8,15 @@ import type { Definitions } from "../mesh/seed-features.ts";
 import { examples, type GlobalOptions, type Runtime, wholeNumber } from "./command.ts";
 import type { ExitCode } from "./exit-codes.ts";
 
-type ServiceName = "registry" | "features" | "inference" | "gateway";
+type ServiceName = "registry" | "features" | "monitoring" | "inference" | "gateway";
 
-const SERVICES: readonly ServiceName[] = ["registry", "features", "inference", "gateway"];
+const SERVICES: readonly ServiceName[] = [
+  "registry",
+  "features",
+  "monitoring",
+  "inference",
+  "gateway",
+];
 
 const PORT_MAX = 65_535;
 
@@ -26,7 +32,8 @@ function upCommand(program: Command, runtime: Runtime): void {
     .command("up")
     .summary("start the whole mesh in this process")
     .description(
-      "Start registry, features, inference and gateway in this process; Ctrl-C stops them cleanly. " +
+      "Start registry, features, monitoring, inference and gateway in this process; Ctrl-C stops them " +
+        "cleanly. " +
         "Further settings come from PLINTH_ variables; options win over them.",
     )
     .option("--store <uri>", "sqlite (default), sqlite:<file> or mongodb://host/database")
@@ -62,8 +69,12 @@ function serveCommand(program: Command, runtime: Runtime): void {
     .option("--listen <host:port>", "address to listen on")
     .option("--store <uri>", "sqlite, sqlite:<file> or mongodb://host/database")
     .option("--data-dir <folder>", "embedded store and model files")
-    .option("--registry <host:port>", "features, inference, gateway: where the registry is")
-    .option("--features <host:port>", "inference, gateway: where the features service is")
+    .option("--registry <host:port>", "all others: where the registry is")
+    .option(
+      "--features <host:port>",
+      "monitoring, inference, gateway: where the features service is",
+    )
+    .option("--monitoring <host:port>", "inference, gateway: where the monitoring service is")
     .option("--inference <host:port>", "gateway: where the inference servers are");
   serve.addArgument(serve.createArgument("<service>", "which one").choices([...SERVICES]));
   examples(serve, [

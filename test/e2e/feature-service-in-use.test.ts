@@ -13,6 +13,7 @@ import { Channel } from "../../services/common/rpc/client.ts";
 import { startRpcServer } from "../../services/common/rpc/server.ts";
 import { DefinitionStore } from "../../services/features/definitions/definition-store.ts";
 import { featureRegistryHandlers } from "../../services/features/definitions/registry-handlers.ts";
+import { ViewHealthStore } from "../../services/features/definitions/view-health.ts";
 import { silent, useOfflineStore } from "../../services/features/offline/testing.ts";
 import { OnlineStore } from "../../services/features/online/online-store.ts";
 import { linearModel } from "../../services/registry/test-models.ts";
@@ -47,7 +48,9 @@ async function useFeatureHandlers(registry: Channel) {
     await definitions[Symbol.asyncDispose]();
   });
   const online = await OnlineStore.open(documents);
+  const viewHealth = await ViewHealthStore.open(documents, systemClock);
   const handlers = featureRegistryHandlers({
+    viewHealth,
     definitions,
     online,
     offline,

@@ -9,6 +9,7 @@ import { Code } from "../../gen/google/rpc/code_pb.js";
 import { Health } from "../../gen/grpc/health/v1/health_pb.js";
 import { Role, required_role } from "../../gen/plinth/common/v1/options_pb.js";
 import { ValueType } from "../../gen/plinth/features/v1/value_pb.js";
+import { Comparison, Metric_Kind } from "../../gen/plinth/monitoring/v1/alert_pb.js";
 import { createClient } from "../../services/common/rpc/client.ts";
 import { linearModel } from "../../services/registry/test-models.ts";
 import { callMethod, NAMELESS, type Names, REACHING, SERVICES } from "./other-workspace.ts";
@@ -49,8 +50,24 @@ beforeAll(async () => {
     deployment: `${parent}/deployments/secret`,
     key: theirs.name,
     ...(await defineFeatures(parent)),
+    alertRule: await makeRule(parent),
+    alert: `${parent}/alerts/secret`,
   };
 });
+
+async function makeRule(parent: string): Promise<string> {
+  const { alerts } = clientsOn(shared.channel(root));
+  const { name } = await alerts.createAlertRule({
+    parent,
+    alertRuleId: "secret",
+    alertRule: {
+      deployment: `${parent}/deployments/secret`,
+      metric: { kind: Metric_Kind.FEATURE_DRIFT_SHARE },
+      condition: { case: "threshold", value: { comparison: Comparison.GREATER, value: 0.5 } },
+    },
+  });
+  return name;
+}
 
 /** One of each kind of definition, a row, and a job. */
 async function defineFeatures(parent: string) {
@@ -118,6 +135,8 @@ function missing(workspace: string): Names {
     featureService: `${workspace}/featureServices/absent`,
     table: `${workspace}/tables/${"0".repeat(64)}`,
     job: `${workspace}/jobs/absent`,
+    alertRule: `${workspace}/alertRules/absent`,
+    alert: `${workspace}/alerts/absent`,
   };
 }
 

@@ -8,6 +8,10 @@ import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_reg
 import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
+import { Comparison, Metric_Kind } from "../../gen/plinth/monitoring/v1/alert_pb.js";
+import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
+import { CaptureService } from "../../gen/plinth/monitoring/v1/capture_service_pb.js";
+import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -22,6 +26,9 @@ export const SERVICES: readonly DescService[] = [
   FeatureRegistryService,
   FeatureStoreService,
   JobService,
+  MonitoringService,
+  AlertService,
+  CaptureService,
   GRPCInferenceService,
   InferenceService,
 ];
@@ -40,6 +47,8 @@ export interface Names {
   readonly featureService: string;
   readonly table: string;
   readonly job: string;
+  readonly alertRule: string;
+  readonly alert: string;
 }
 
 type Requests = Readonly<Record<string, (names: Names) => object>>;
@@ -47,6 +56,16 @@ type Requests = Readonly<Record<string, (names: Names) => object>>;
 const KEYS = [{ name: "place", strings: ["here"] }];
 
 const KEY = { displayName: "k", roles: [Role.VIEWER] };
+
+const LABEL = {
+  key: { case: "inferenceId", value: "one" },
+  value: { case: "label", value: "yes" },
+};
+
+const RULE = {
+  metric: { kind: Metric_Kind.FEATURE_DRIFT_SHARE },
+  condition: { case: "threshold", value: { comparison: Comparison.GREATER, value: 0.5 } },
+};
 
 const target = (n: Names) => ({ config: { targets: [{ modelVersion: n.version, weight: 100 }] } });
 
@@ -80,6 +99,7 @@ export const REACHING: Readonly<Record<string, Requests>> = {
     approveModelVersion: (n) => ({ name: n.version }),
     rejectModelVersion: (n) => ({ name: n.version }),
     archiveModelVersion: (n) => ({ name: n.version }),
+    reportModelHealth: (n) => ({ name: n.version, health: { deployment: n.deployment } }),
     deleteModelVersion: (n) => ({ name: n.version }),
   },
   DeploymentService: {
@@ -105,6 +125,10 @@ export const REACHING: Readonly<Record<string, Requests>> = {
     getFeatureView: (n) => ({ name: n.featureView }),
     listFeatureViews: (n) => ({ parent: n.workspace }),
     getFeatureViewStatus: (n) => ({ name: n.featureView }),
+    reportFeatureViewHealth: (n) => ({
+      name: n.featureView,
+      health: { deployment: n.deployment },
+    }),
     deleteFeatureView: (n) => ({ name: n.featureView }),
     getOnDemandFeatureView: (n) => ({ name: n.onDemandFeatureView }),
     listOnDemandFeatureViews: (n) => ({ parent: n.workspace }),
@@ -148,6 +172,42 @@ export const REACHING: Readonly<Record<string, Requests>> = {
     cancelJob: (n) => ({ name: n.job }),
     deleteJob: (n) => ({ name: n.job }),
     downloadTrainingSet: (n) => ({ name: n.job }),
+  },
+  MonitoringService: {
+    getMonitor: (n) => ({ name: `${n.deployment}/monitor` }),
+    updateMonitor: (n) => ({ monitor: { name: `${n.deployment}/monitor` } }),
+    getBaseline: (n) => ({ name: `${n.version}/baseline` }),
+    uploadBaseline: (n) => ({
+      payload: { case: "start", value: { name: `${n.version}/baseline` } },
+    }),
+    listWindows: (n) => ({ parent: n.deployment }),
+    getDriftReport: (n) => ({ deployment: n.deployment }),
+    getPerformance: (n) => ({ deployment: n.deployment }),
+    watchMetrics: (n) => ({ parent: n.deployment }),
+    recordGroundTruth: (n) => ({ deployment: n.deployment, labels: [LABEL] }),
+    streamGroundTruth: (n) => ({ request: { deployment: n.deployment, labels: [LABEL] } }),
+    erasePredictions: (n) => ({ parent: n.workspace, entities: [{ joinKeys: { place: "here" } }] }),
+  },
+  // Held by no key; names of other workspaces are tried by services/monitoring/capture.
+  CaptureService: {
+    captureInferences: () => ({ payload: { case: "start", value: { sender: "s" } } }),
+  },
+  AlertService: {
+    getAlertRule: (n) => ({ name: n.alertRule }),
+    listAlertRules: (n) => ({ parent: n.workspace }),
+    createAlertRule: (n) => ({
+      parent: n.workspace,
+      alertRuleId: "r",
+      alertRule: { ...RULE, deployment: n.deployment },
+    }),
+    updateAlertRule: (n) => ({
+      alertRule: { name: n.alertRule, ...RULE, deployment: n.deployment },
+    }),
+    deleteAlertRule: (n) => ({ name: n.alertRule }),
+    getAlert: (n) => ({ name: n.alert }),
+    listAlerts: (n) => ({ parent: n.workspace }),
+    acknowledgeAlert: (n) => ({ name: n.alert }),
+    watchAlerts: (n) => ({ parent: n.workspace }),
   },
   GRPCInferenceService: {
     modelReady: (n) => ({ name: n.deployment }),

@@ -13,6 +13,8 @@ import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_reg
 import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
+import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
+import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import type { DeploymentConfigSchema } from "../../gen/plinth/registry/v1/deployment_pb.js";
 import { type Deployment, Deployment_State } from "../../gen/plinth/registry/v1/deployment_pb.js";
@@ -48,6 +50,8 @@ export function clientsOn(channel: Channel) {
     definitions: createClient(FeatureRegistryService, channel),
     features: createClient(FeatureStoreService, channel),
     jobs: createClient(JobService, channel),
+    monitoring: createClient(MonitoringService, channel),
+    alerts: createClient(AlertService, channel),
   };
 }
 

@@ -9,19 +9,25 @@ import { FeatureRegistryService } from "../../gen/plinth/features/v1/feature_reg
 import { FeatureStoreService } from "../../gen/plinth/features/v1/feature_store_service_pb.js";
 import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
+import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
+import { CaptureService } from "../../gen/plinth/monitoring/v1/capture_service_pb.js";
+import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { WorkspaceService } from "../../gen/plinth/registry/v1/workspace_service_pb.js";
 
 const services: readonly DescService[] = [
+  AlertService,
   ApiKeyService,
+  CaptureService,
   DeploymentService,
   FeatureRegistryService,
   FeatureStoreService,
   InferenceService,
   JobService,
   ModelService,
+  MonitoringService,
   WorkspaceService,
 ];
 const methods = services.flatMap((service) => service.methods);
@@ -59,8 +65,9 @@ describe("protos", () => {
         expect(method.output.fields.map((f) => f.name)).toContain("next_page_token");
         expect(method.input.fields.map((f) => f.name)).toContain("page_size");
       }
-      // Many values at once are no resource.
-      if (/^(Update|Get)/.test(method.name) && method.name !== "GetOnlineFeatures") {
+      // Many values at once are no resource, and a report is not named after all that is in it.
+      const isResource = !["GetOnlineFeatures", "GetPerformance"].includes(method.name);
+      if (/^(Update|Get)/.test(method.name) && isResource) {
         expect(method.name).toMatch(new RegExp(`${method.output.name}$`));
       }
     }

@@ -25,8 +25,13 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   "@marcbachmann/cel-js": ["services/features/definitions/expression.ts"],
   commander: ["services/cli/"],
   "cli-progress": ["services/cli/"],
-  "csv-parse": ["services/cli/"],
+  "csv-parse": ["services/cli/", "services/monitoring/baselines/csv-file.ts"],
+  hyparquet: ["services/monitoring/baselines/parquet-file.ts"],
+  "hyparquet-compressors": ["services/monitoring/baselines/parquet-file.ts"],
   yaml: ["services/cli/"],
+  snarkjs: ["services/proofs/prover/"],
+  ffjavascript: ["services/proofs/prover/"],
+  "@noble/curves": ["services/proofs/verifier/"],
 };
 
 /** Which folders of services may import which others. */
@@ -35,9 +40,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   registry: ["common"],
   features: ["common"],
   monitoring: ["common"],
+  proofs: ["common"],
   inference: ["common"],
   gateway: ["common"],
-  mesh: ["common", "registry", "features", "inference", "gateway"],
+  mesh: ["common", "registry", "features", "monitoring", "inference", "gateway"],
   cli: ["common", "mesh"],
 };
 

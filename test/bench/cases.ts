@@ -6,6 +6,7 @@ import { FEATURE_CASES } from "./feature-cases.ts";
 import { atLeast, atMost, difference, type Figures, type Round, ratio } from "./figures.ts";
 import type { Turn } from "./lab.ts";
 import { type BenchModel, LARGE, SLOW, SMALL } from "./models.ts";
+import { MONITORING_CASES } from "./monitoring-cases.ts";
 import { measureExamplesMemory, measureLoopDelay } from "./plinth.ts";
 
 /** Rows a second that a stream of large messages shall reach, whoever is slower. */
@@ -151,6 +152,7 @@ export const CASES: readonly Case[] = [
     ],
   },
   ...FEATURE_CASES,
+  ...MONITORING_CASES,
   {
     name: "limits",
     title: "for reference: raw onnxruntime by model, batch and threads; the load generator alone",

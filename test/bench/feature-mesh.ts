@@ -210,7 +210,8 @@ function payloadFiles(folder: string, nextSecond: () => number): Payloads {
   };
 }
 
-async function writePayloads<D extends DescMessage>(
+/** Writes requests for the load generator's -payloads; gives the path. */
+export async function writePayloads<D extends DescMessage>(
   path: string,
   schema: D,
   request: (index: number) => MessageInitShape<D>,

@@ -19,6 +19,13 @@ export interface Figures {
   /** Event loop delay of the serving thread. */
   readonly loopDelayP99Ms?: number;
   readonly residentMb?: number;
+  /** How much resident memory grew. */
+  readonly growthMb?: number;
+  /** Stored bytes of a monitoring window. */
+  readonly windowKb?: number;
+  /** Largest relative difference to the numbers of others. */
+  readonly worstDistance?: number;
+  readonly worstPValue?: number;
   /** How long the work took. */
   readonly seconds?: number;
 }
@@ -30,7 +37,7 @@ export type Round = ReadonlyMap<string, Figures>;
 export interface Check {
   /** Completes "Plinth's rate, ...": "of the bare echo server's". */
   readonly what: string;
-  readonly unit: "x" | "ms" | "MB" | "/s" | "s";
+  readonly unit: "x" | "ms" | "MB" | "kB" | "/s" | "s" | "relative";
   readonly target: number;
   readonly bound: "at least" | "at most" | "under";
   /** The measured value of one round; undefined where a contender is missing. */

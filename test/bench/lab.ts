@@ -12,6 +12,7 @@ import {
 } from "./contenders.ts";
 import { type FeatureMesh, startFeatureMesh } from "./feature-mesh.ts";
 import { MODELS, writeModels } from "./models.ts";
+import { type MonitoringMesh, startMonitoringMesh } from "./monitoring-mesh.ts";
 import { type Plinth, startPlinth } from "./plinth.ts";
 import { buildLoad, CACHE, preparePython } from "./tools.ts";
 
@@ -72,6 +73,11 @@ export class Lab implements AsyncDisposable {
   /** A mesh with a filled feature store. */
   features(): Promise<FeatureMesh | undefined> {
     return this.#once("features", () => startFeatureMesh(this.paths));
+  }
+
+  /** Services in processes of their own, of which one monitors. */
+  monitoring(): Promise<MonitoringMesh | undefined> {
+    return this.#once("monitoring", () => startMonitoringMesh(this.paths));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -73,6 +73,8 @@ const COLUMNS: readonly Column[] = [
   ["loop p99 ms", "loopDelayP99Ms", 2],
   ["seconds", "seconds", 2],
   ["RSS MB", "residentMb", 0],
+  ["growth MB", "growthMb", 1],
+  ["window kB", "windowKb", 1],
   ["errors", "errors", 0],
 ];
 
@@ -115,15 +117,15 @@ export function verdictLines(
   const rows = results.flatMap(({ one, verdicts }) =>
     verdicts.map(({ check, value, values, met }) => {
       const digits = check.unit === "MB" ? 0 : 2;
+      const shown = (measured: number) =>
+        check.unit === "relative" ? measured.toExponential(1) : number(measured, digits);
       const spread =
-        values.length === 0
-          ? ""
-          : `${number(Math.min(...values), digits)} to ${number(Math.max(...values), digits)}`;
+        values.length === 0 ? "" : `${shown(Math.min(...values))} to ${shown(Math.max(...values))}`;
       return [
         one.title,
         check.what,
         `${check.bound} ${check.target} ${check.unit}`,
-        value === undefined ? "not measured" : `${number(value, digits)} ${check.unit}`,
+        value === undefined ? "not measured" : `${shown(value)} ${check.unit}`,
         spread,
         met === undefined ? "-" : met ? "met" : "MISSED",
       ];

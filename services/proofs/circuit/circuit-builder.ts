@@ -1,0 +1,233 @@
+// Makes a circuit piece by piece. Whoever adds a wire says in the same call which constraint
+// determines it, and that constraint is also how a witness finds its value: there is no second
+// description of the computation that could say something else.
+
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { binarySum, difference, powerOfTwo, product, wireOf, ZERO } from "./combination.ts";
+import type { ConstraintSystem, LinearCombination, WitnessProgram } from "./constraint-system.ts";
+import { CoefficientList, MatrixBuilder } from "./matrix-builder.ts";
+import type { WitnessOperation } from "./witness-program.ts";
+import { TapeProgram } from "./witness-program.ts";
+
+/**
+ * Bits of the longest decomposition. 2^252 is below p/2: no number has two decompositions, which
+ * with 254 bits it would have (v and v + p).
+ */
+export const DECOMPOSITION_BITS_MAX = 252;
+
+export interface CircuitShape {
+  readonly outputs: number;
+  readonly publicInputs: number;
+  readonly privateInputs: number;
+  /** More constraints than this are refused while they are added. */
+  readonly constraintsMax: number;
+}
+
+/** A constraint that defines a wire: what it is, and how large it can become. */
+export interface WireOptions {
+  /** An output instead of a new wire. */
+  readonly into?: number;
+  /** The value is at most so large in size; default: what follows from the parts. */
+  readonly magnitude?: number;
+}
+
+export class CircuitBuilder {
+  readonly #shape: CircuitShape;
+  readonly #list = new CoefficientList();
+  readonly #a = new MatrixBuilder(this.#list);
+  readonly #b = new MatrixBuilder(this.#list);
+  readonly #c = new MatrixBuilder(this.#list);
+  /** Combinations that only the witness needs. */
+  readonly #read = new MatrixBuilder(this.#list);
+  readonly #operations: WitnessOperation[] = [];
+  /** How large each wire can become in size; Infinity: an element of the field. */
+  readonly #magnitudes: number[];
+  #linear = 0;
+
+  constructor(shape: CircuitShape) {
+    this.#shape = shape;
+    const given = shape.outputs + shape.publicInputs + shape.privateInputs;
+    this.#magnitudes = [1, ...new Array<number>(given).fill(Number.POSITIVE_INFINITY)];
+  }
+
+  /** Wire of output i. */
+  output(index: number): number {
+    return inRange("output", index, this.#shape.outputs) + 1;
+  }
+
+  /** Wire of public input i. */
+  publicInput(index: number): number {
+    return inRange("public input", index, this.#shape.publicInputs) + 1 + this.#shape.outputs;
+  }
+
+  /** Wire of private input i. */
+  privateInput(index: number): number {
+    const before = 1 + this.#shape.outputs + this.#shape.publicInputs;
+    return inRange("private input", index, this.#shape.privateInputs) + before;
+  }
+
+  /** How many of the constraints are linear. */
+  get linearCount(): number {
+    return this.#linear;
+  }
+
+  /** How large the value of a combination can become in size. */
+  magnitudeOf(of: LinearCombination): number {
+    let total = 0;
+    for (let i = 0; i < of.wires.length; i += 1) {
+      total += Math.abs(Number(of.coefficients[i]!)) * this.#magnitudes[of.wires[i]!]!;
+    }
+    return total;
+  }
+
+  /** A wire that has the value of the combination: one linear constraint. */
+  assign(value: LinearCombination, options: WireOptions = {}): number {
+    const wire = options.into ?? this.#newWires(1);
+    const row = this.#constrain(ZERO, ZERO, lessNew(value, wireOf(wire)));
+    const magnitude = this.magnitudeOf(value);
+    this.#magnitudes[wire] = Math.min(options.magnitude ?? Number.POSITIVE_INFINITY, magnitude);
+    this.#operations.push({ kind: "sum", row, wire, exactBelow: magnitude });
+    return wire;
+  }
+
+  /** A wire of value a times b, plus `added`: one constraint. */
+  multiply(
+    a: LinearCombination,
+    b: LinearCombination,
+    options: WireOptions & { readonly added?: LinearCombination } = {},
+  ): number {
+    const added = options.added ?? ZERO;
+    const wire = options.into ?? this.#newWires(1);
+    const row = this.#constrain(a, b, difference(wireOf(wire), added));
+    const magnitude = this.magnitudeOf(a) * this.magnitudeOf(b) + this.magnitudeOf(added);
+    const parts = Math.max(magnitude, this.magnitudeOf(a), this.magnitudeOf(b));
+    this.#magnitudes[wire] = Math.min(options.magnitude ?? Number.POSITIVE_INFINITY, magnitude);
+    this.#operations.push({ kind: "product", row, wire, exactBelow: parts });
+    return wire;
+  }
+
+  /**
+   * Wires of the bits of a value, the lowest first; they follow one another. Proves that the value
+   * is from 0 to 2^count - 1: `count` constraints and a linear one. Returns the first wire.
+   *
+   * @param meaning What is wrong where the value does not fit; for whoever gave the input.
+   */
+  bits(value: LinearCombination, count: number, meaning: string): number {
+    if (count < 1 || count > DECOMPOSITION_BITS_MAX) {
+      throw new RangeError(
+        `a decomposition has 1 to ${DECOMPOSITION_BITS_MAX} bits, not ${count}: with more of ` +
+          "them a number has two",
+      );
+    }
+    const first = this.#newWires(count);
+    for (let bit = 0; bit < count; bit += 1) {
+      this.#magnitudes[first + bit] = 1;
+      this.boolean(wireOf(first + bit));
+    }
+    const row = this.#constrain(ZERO, ZERO, lessNew(value, binarySum(first, count)));
+    const exactBelow = Math.max(this.magnitudeOf(value), 2 ** count);
+    this.#operations.push({ kind: "bits", row, wire: first, count, exactBelow, meaning });
+    return first;
+  }
+
+  /**
+   * Wires of the digits of a value, the highest first: digit i counts 2^shifts[i] and has so many
+   * bits. One linear constraint; the caller must prove that each digit has no more bits. Returns
+   * the first wire.
+   */
+  digits(
+    value: LinearCombination,
+    layout: { readonly shifts: readonly number[]; readonly bits: number },
+    meaning: string,
+  ): number {
+    const { shifts, bits } = layout;
+    const first = this.#newWires(shifts.length);
+    const wires = shifts.map((_, i) => first + i);
+    const coefficients = shifts.map((shift) => powerOfTwo(shift));
+    const row = this.#constrain(ZERO, ZERO, lessNew(value, { wires, coefficients }));
+    for (const wire of wires) this.#magnitudes[wire] = 2 ** bits;
+    this.#operations.push({ kind: "digits", row, wire: first, shifts, bits, meaning });
+    return first;
+  }
+
+  /**
+   * `count - 1` wires that say which of `count` is chosen: wire i is 1 where the chosen one is at
+   * most i. Without a constraint; the caller adds them. For the witness: the first of the greatest,
+   * or the interval that a value lies in, value <= thresholds[i] ascending.
+   */
+  hint(
+    count: number,
+    source:
+      | { readonly greatestOf: readonly LinearCombination[] }
+      | { readonly value: LinearCombination; readonly thresholds: readonly number[] },
+  ): number {
+    const first = this.#newWires(count - 1);
+    for (let i = 0; i < count - 1; i += 1) this.#magnitudes[first + i] = 1;
+    const of = "greatestOf" in source ? source.greatestOf : [source.value];
+    const rows = of.map((combination) => this.#read.add(combination));
+    const exactBelow = Math.max(...of.map((combination) => this.magnitudeOf(combination)));
+    const from = { wire: first, row: rows[0]!, exactBelow };
+    this.#operations.push(
+      "greatestOf" in source
+        ? { kind: "greatest", count, ...from }
+        : { kind: "interval", thresholds: Float64Array.from(source.thresholds), ...from },
+    );
+    return first;
+  }
+
+  /** The value is 0 or 1: value times value is value. */
+  boolean(value: LinearCombination): void {
+    this.#constrain(value, value, value);
+  }
+
+  /** The system and how to fill its wires. */
+  finish(): { readonly system: ConstraintSystem; readonly program: WitnessProgram } {
+    const { outputs, publicInputs, privateInputs } = this.#shape;
+    const system: ConstraintSystem = {
+      wires: this.#magnitudes.length,
+      outputs,
+      publicInputs,
+      privateInputs,
+      constraintCount: this.#c.rows,
+      a: this.#a.matrix(),
+      b: this.#b.matrix(),
+      c: this.#c.matrix(),
+      coefficients: this.#list.values(),
+    };
+    return { system, program: new TapeProgram(system, this.#read.matrix(), this.#operations) };
+  }
+
+  #newWires(count: number): number {
+    const first = this.#magnitudes.length;
+    for (let i = 0; i < count; i += 1) this.#magnitudes.push(Number.POSITIVE_INFINITY);
+    return first;
+  }
+
+  #constrain(a: LinearCombination, b: LinearCombination, c: LinearCombination): number {
+    if (this.#c.rows >= this.#shape.constraintsMax) {
+      throw new InvalidArgument(
+        `the circuit needs more than ${this.#shape.constraintsMax} constraints: take a smaller ` +
+          "model, fewer activation bits, or a higher limit",
+        { reason: ErrorReason.UNSUPPORTED },
+      );
+    }
+    if (a.wires.length === 0 || b.wires.length === 0) this.#linear += 1;
+    this.#a.add(a);
+    this.#b.add(b);
+    return this.#c.add(c);
+  }
+}
+
+/** a - b, where the wires of b are new or an output. */
+function lessNew(a: LinearCombination, b: LinearCombination): LinearCombination {
+  const isAfter = (a.wires.at(-1) ?? -1) < b.wires[0]!;
+  if (!isAfter) return difference(a, b);
+  const negative = b.coefficients.map((value) => product(-1, value));
+  return { wires: a.wires.concat(b.wires), coefficients: a.coefficients.concat(negative) };
+}
+
+function inRange(what: string, index: number, count: number): number {
+  if (index < 0 || index >= count) throw new RangeError(`there is no ${what} ${index} of ${count}`);
+  return index;
+}

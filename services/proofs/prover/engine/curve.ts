@@ -1,0 +1,31 @@
+// The curve BN254 as ffjavascript has it: built once in this process, with threads of its own, and
+// shared with snarkjs, which takes the one that is there.
+
+import os from "node:os";
+import { buildBn128, type Curve } from "ffjavascript";
+import { addFixedBase } from "./fixed-base-code.ts";
+
+let curve: Promise<Curve> | undefined;
+
+/** The curve; the first call takes about 150 ms. */
+export function theCurve(): Promise<Curve> {
+  curve ??= buildBn128(false, addFixedBase);
+  return curve;
+}
+
+/**
+ * Sets how many threads the curve has. Only before the first use: ffjavascript makes one for every
+ * processor that the machine lists, which is not what this process may use of it.
+ */
+export function limitThreads(threads: number): void {
+  const listed = os.cpus();
+  const one = listed[0];
+  if (one) os.cpus = () => Array.from({ length: threads }, (_, i) => listed[i] ?? one);
+}
+
+/** Ends the threads, without which the process would not end by itself. */
+export async function endThreads(): Promise<void> {
+  const ending = curve;
+  curve = undefined;
+  await (await ending)?.terminate();
+}

@@ -1,0 +1,144 @@
+// One proof: the witness is checked against every constraint before, and the proof is verified with
+// our own verifier after. snarkjs does neither: from a wrong witness it makes a proof that fails
+// elsewhere, or, worse, hides a bug of the circuit.
+
+import { readFile } from "node:fs/promises";
+import { groth16 } from "snarkjs";
+import { ErrorReason } from "../../../../gen/plinth/common/v1/error_reason_pb.js";
+import { FailedPrecondition, Internal } from "../../../common/errors/domain-error.ts";
+import { firstViolation } from "../../circuit/check-witness.ts";
+import type { ConstraintSystem } from "../../circuit/constraint-system.ts";
+import { publicValuesOf } from "../../circuit/constraint-system.ts";
+import { readWitness } from "../../circuit/witness-file.ts";
+import { toField } from "../../field.ts";
+import { verifyProof } from "../../verifier/groth16.ts";
+import { type ProofJson, proofJson, readProof } from "../../verifier/proof-format.ts";
+import { Refusal } from "../../verifier/refusal.ts";
+import { domainPower } from "../circuit-size.ts";
+import type { ProofResult } from "../prover-tasks.ts";
+import type { ZkeyInfo } from "../zkey-file.ts";
+import { theCurve } from "./curve.ts";
+import { type LoadedKey, loadCircuit, loadKey } from "./loaded-circuit.ts";
+
+/** Files of a proof. */
+export interface ProofFiles {
+  readonly r1cs: string;
+  readonly zkey: string;
+  readonly witness: string;
+}
+
+/** Makes a proof that counts. */
+export async function proveGroth16(
+  files: ProofFiles,
+  progress: (phase: string) => void,
+): Promise<ProofResult> {
+  const start = performance.now();
+  progress("checking the witness");
+  const { key, publicValues } = await checkProofFiles(files);
+  await theCurve();
+  const checked = performance.now();
+  progress("proving");
+  const made = await groth16.prove(files.zkey, files.witness);
+  const proved = performance.now();
+  progress("verifying");
+  assertSamePublicValues(publicValues, made.publicSignals);
+  const proof = verifiedProof(key, made.proof, publicValues);
+  const timings = {
+    checkMs: checked - start,
+    proveMs: proved - checked,
+    verifyMs: performance.now() - proved,
+  };
+  return { proof, publicValues, verifyingKeyHash: key.prepared.hash, timings };
+}
+
+/**
+ * Checks that key and witness are of the circuit and that every constraint holds; gives the public
+ * values of the witness.
+ *
+ * @throws Internal where a constraint does not hold: the circuit or what filled its wires is wrong.
+ */
+export async function checkProofFiles(
+  files: ProofFiles,
+): Promise<{ readonly key: LoadedKey; readonly publicValues: readonly string[] }> {
+  const [system, key] = await Promise.all([loadCircuit(files.r1cs), loadKey(files.zkey)]);
+  assertOfCircuit(key.info, system);
+  return { key, publicValues: await checkWitness(system, files.witness) };
+}
+
+/** The public values of a witness file that satisfies the circuit, in decimal. */
+export async function checkWitness(
+  system: ConstraintSystem,
+  path: string,
+): Promise<readonly string[]> {
+  let violated: number | undefined;
+  try {
+    const witness = readWitness(await readFile(path));
+    violated = firstViolation(system, witness);
+    if (violated === undefined) {
+      return publicValuesOf(system, witness).map((value) => String(toField(BigInt(value))));
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw internal(`The witness is not one of this circuit: ${error.message}.`, error);
+  }
+  throw internal(
+    `The witness breaks constraint ${violated} of the circuit, so no proof was made. This is a ` +
+      "fault of the circuit or of what filled its wires, not of the input: report it.",
+  );
+}
+
+/**
+ * The proof in the verifier's own form, once it verifies.
+ *
+ * @throws Internal where it does not.
+ */
+export function verifiedProof(
+  key: LoadedKey,
+  made: unknown,
+  publicValues: readonly string[],
+): ProofJson {
+  try {
+    const proof = readProof(made);
+    if (verifyProof(key.prepared, proof, publicValues.map(BigInt))) return proofJson(proof);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    throw internal(`The prover made something that is no proof: ${error.message}.`, error);
+  }
+  throw internal(
+    "The proof that was made does not verify, so it is not given out. The key is of another " +
+      "circuit, its file is damaged, or the prover is at fault.",
+  );
+}
+
+/** @throws Internal where the prover proved other public values than the witness has. */
+export function assertSamePublicValues(
+  expected: readonly string[],
+  given: readonly unknown[],
+): void {
+  if (given.length !== expected.length || expected.some((value, i) => given[i] !== value)) {
+    throw internal("The prover proved other public values than those of the witness.");
+  }
+}
+
+function assertOfCircuit(key: ZkeyInfo, system: ConstraintSystem): void {
+  const publicValues = system.outputs + system.publicInputs;
+  const domain = 2 ** domainPower(system);
+  if (key.wires === system.wires && key.publicValues === publicValues && key.domain === domain) {
+    return;
+  }
+  const description =
+    `The key is of another circuit: it has ${key.wires} wires, ${key.publicValues} of them ` +
+    `public, and a domain of ${key.domain}; the circuit has ${system.wires}, ${publicValues} and ` +
+    `${domain}. Give the key that was made of this circuit.`;
+  throw new FailedPrecondition(description, {
+    reason: ErrorReason.STATE_FORBIDS,
+    violations: [{ type: "KEY_OF_ANOTHER_CIRCUIT", subject: "zkey", description }],
+  });
+}
+
+function internal(message: string, cause?: unknown): Internal {
+  return new Internal(message, {
+    reason: ErrorReason.UNSPECIFIED,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

@@ -1,0 +1,35 @@
+// Points as the files of a set-up hold them: affine, each coordinate times 2^256 and with the lowest
+// byte first. Turned into the form of EIP-197, which the verifier reads and the hashes of a ceremony
+// are made of.
+
+import { BASE_ORDER, COORDINATE_BYTES } from "../verifier/curve-points.ts";
+
+/** 1 / 2^256 in the field of the coordinates. */
+const R_INVERSE = inverse((1n << 256n) % BASE_ORDER);
+
+/** A point of the first group: x then y, big-endian. */
+export function g1Uncompressed(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([word(bytes, 0), word(bytes, 1)]);
+}
+
+/** A point of the second group: of x and of y, the imaginary part first. */
+export function g2Uncompressed(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([word(bytes, 1), word(bytes, 0), word(bytes, 3), word(bytes, 2)]);
+}
+
+function word(bytes: Uint8Array, index: number): Uint8Array {
+  const from = COORDINATE_BYTES * index;
+  const reversed = Buffer.from(bytes.subarray(from, from + COORDINATE_BYTES)).reverse();
+  const value = (BigInt(`0x${reversed.toString("hex")}`) * R_INVERSE) % BASE_ORDER;
+  return Buffer.from(value.toString(16).padStart(2 * COORDINATE_BYTES, "0"), "hex");
+}
+
+function inverse(value: bigint): bigint {
+  let result = 1n;
+  let square = value;
+  for (let rest = BASE_ORDER - 2n; rest > 0n; rest >>= 1n) {
+    if (rest & 1n) result = (result * square) % BASE_ORDER;
+    square = (square * square) % BASE_ORDER;
+  }
+  return result;
+}

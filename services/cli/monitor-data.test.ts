@@ -174,6 +174,12 @@ describe("monitor settings", () => {
     expect(updates).toEqual([]);
   });
 
+  it("does not take no lateness at all for the default", async () => {
+    const { run } = useSettings();
+    expect((await run("")).stdout).toMatch(/^late rows: +taken up to 5m after a window$/m);
+    expect((await run("--lateness 0s")).stdout).toMatch(/^late rows: +not taken$/m);
+  });
+
   it("changes only what is named, guarded by the etag", async () => {
     const { updates, run } = useSettings();
     await run("--window 90m --lateness 10m");

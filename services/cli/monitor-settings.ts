@@ -164,6 +164,12 @@ function taskOf(
   return task;
 }
 
+/** 0 is a lateness like any other; only where there is none it is the default. */
+function latenessText(lateness: Monitor["allowedLateness"]): string {
+  const span = lateness === undefined ? "5m" : spanText(lateness);
+  return span === "" ? "not taken" : `taken up to ${span} after a window`;
+}
+
 function settingsLines(monitor: Monitor): readonly string[] {
   const { drift, task, retention, baselineLearning: learning } = monitor;
   const columns = drift?.columns ?? [];
@@ -178,7 +184,7 @@ function settingsLines(monitor: Monitor): readonly string[] {
     ["deployment", shortName(monitor.name.replace(/\/monitor$/, ""))],
     ["set", formatTime(monitor.updateTime) || "never; these are the defaults"],
     ["windows", spanText(monitor.window) || "1h"],
-    ["late rows", `taken up to ${spanText(monitor.allowedLateness) || "5m"} after a window`],
+    ["late rows", latenessText(monitor.allowedLateness)],
     [
       "baseline",
       learning?.disabled === true

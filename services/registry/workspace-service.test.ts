@@ -125,6 +125,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   Workspace: "workspaces/other",
   RegisteredModel: "workspaces/other/models/m",
   ModelVersion: "workspaces/other/models/m/versions/1",
+  ModelHealth: "workspaces/other/models/m/versions/1",
   ModelAlias: "workspaces/other/models/m",
   Upload: "workspaces/other/uploads/u",
   Artifact: "workspaces/other/models/m/versions/1",

@@ -64,7 +64,9 @@ export function isBeyondPrecision(reference: NumericSketch, current: NumericSket
   }
   const [before, after] = [momentsOf(reference), momentsOf(current)];
   const spread = Math.max(before.std, after.std, Math.abs(before.mean - after.mean));
-  return spread > 0 && [reference, current].some((side) => errorOfEnds(side) > SPREAD_ERROR_MAX * spread);
+  return (
+    spread > 0 && [reference, current].some((side) => errorOfEnds(side) > SPREAD_ERROR_MAX * spread)
+  );
 }
 
 /** How far the outermost buckets are from the exact minimum and maximum, where they are values. */

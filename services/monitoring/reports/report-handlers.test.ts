@@ -145,6 +145,28 @@ describe("WatchMetrics", () => {
     await expect(watch("workspaces").next()).rejects.toMatchObject({ kind: "InvalidArgument" });
   });
 
+  it("looks at the stores once for all who watch", async () => {
+    let looks = 0;
+    const { watch, config, ...stores } = await useHandlers({
+      config: { watchIntervalMs: 600_000 },
+      alerts: {
+        active: async () => {
+          looks += 1;
+          return 0;
+        },
+      },
+    });
+    await seed({ ...stores, config });
+    const controller = new AbortController();
+    const streams = Array.from({ length: 50 }, () => watch(DEPLOYMENT, controller.signal));
+    for (const stream of streams) {
+      expect((await stream.next()).value?.event?.case).toBe("metrics");
+    }
+    expect(looks).toBe(1);
+    controller.abort();
+    await Promise.all(streams.map((stream) => stream.return(undefined)));
+  });
+
   it("bounds how many watch at once", async () => {
     const { watch } = await useHandlers();
     const controller = new AbortController();

@@ -7,6 +7,7 @@ import type { CallContext, ServiceHandlers } from "../../common/rpc/context.ts";
 import { workspaceOfVersion } from "./choose-target.ts";
 import { makeDriftReport } from "./drift-report.ts";
 import { listWindows } from "./list-windows.ts";
+import { SharedLooks } from "./shared-looks.ts";
 import { type OpenWatches, type WatchDeps, watchMetrics } from "./watch-metrics.ts";
 
 export type ReportHandlersDeps = WatchDeps;
@@ -19,7 +20,7 @@ export function reportHandlers(
   ServiceHandlers<typeof MonitoringService>,
   "listWindows" | "getDriftReport" | "watchMetrics"
 > {
-  const open: OpenWatches = { count: 0 };
+  const open: OpenWatches = { count: 0, looks: new SharedLooks() };
   return {
     async listWindows(request, context) {
       const { workspace } = deploymentName.parse(request.parent, "parent");

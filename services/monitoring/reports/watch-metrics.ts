@@ -1,6 +1,6 @@
 // WatchMetrics: what every version looks like now, then each change. The stores are looked at every
-// few seconds; each version is read just before it is sent, so that a slow reader is shown what is
-// so by then and nothing waits for it.
+// few seconds, once for all who watch; each version is read just before it is sent, so that a slow
+// reader is shown what is so by then and nothing waits for it.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -16,6 +16,7 @@ import type { Target } from "../target.ts";
 import type { WindowInfo } from "../windows/window-record.ts";
 import { newestOfEach } from "./choose-target.ts";
 import type { ReportDeps } from "./report-sources.ts";
+import type { SharedLooks } from "./shared-looks.ts";
 import { timestampOf } from "./time-range.ts";
 import { windowMessage } from "./window-message.ts";
 
@@ -23,7 +24,7 @@ import { windowMessage } from "./window-message.ts";
 const VERSIONS_MAX = 500;
 /** Open windows and closed ones that wait for their verdict; behind them is one that has it. */
 const RECENT_MAX = 24;
-/** Watches at once; each looks at the stores by itself. */
+/** Watches at once. */
 const WATCHES_MAX = 200;
 const RETRY_AFTER_MS = 5000;
 
@@ -34,9 +35,10 @@ export interface WatchDeps extends ReportDeps {
   readonly clock: Clock;
 }
 
-/** Counts the watches that are open. */
+/** Counts the watches that are open, and has what they look at. */
 export interface OpenWatches {
   count: number;
+  readonly looks: SharedLooks;
 }
 
 /**
@@ -63,16 +65,23 @@ export async function* watchMetrics(
     );
   }
   open.count += 1;
+  // What changed since a watch looked last is never older than that.
+  const maxAgeMs = deps.config.watchIntervalMs / 2;
+  const { workspace, deployment } = watch;
   try {
     let sent = new Map<string, string>();
     for (let round = 0; !signal.aborted; round++) {
-      const targets = newestOfEach(await deps.windows.targets(watch.workspace, watch.deployment));
+      const targets = await open.looks.get(`of ${deployment ?? workspace}`, maxAgeMs, async () =>
+        newestOfEach(await deps.windows.targets(workspace, deployment)),
+      );
       const seen = new Map<string, string>();
       for (const target of targets.slice(0, VERSIONS_MAX)) {
         if (signal.aborted) {
           return;
         }
-        const metrics = await metricsOf(deps, target);
+        const metrics = await open.looks.get(`at ${target._id}`, maxAgeMs, () =>
+          metricsOf(deps, target),
+        );
         const state = fingerprint(metrics);
         seen.set(target._id, state);
         if (sent.get(target._id) !== state) {
@@ -87,6 +96,9 @@ export async function* watchMetrics(
     }
   } finally {
     open.count -= 1;
+    if (open.count === 0) {
+      open.looks.clear();
+    }
   }
 }
 

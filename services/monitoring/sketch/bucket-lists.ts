@@ -54,6 +54,43 @@ export function coarsenList(list: BucketList, divisor: number): BucketList {
   return { keys, counts, size };
 }
 
+/** No pair of keys takes more bits to become one, but for those of different signs: they never do. */
+const BITS_MAX = 63;
+
+/**
+ * How many bits keys must lose (as coarsenList drops them) until at most `most` of them differ. For
+ * each pair of neighbours it is counted when they become one, so that a list need not be coarsened
+ * bit by bit: of drawn doubles that would be thirty times.
+ */
+export function bitsTooMany({ keys, size }: Omit<BucketList, "counts">, most: number): number {
+  const joined = new Uint32Array(BITS_MAX + 1);
+  for (let i = 1; i < size; i++) {
+    const bits = bitsApart(keys[i - 1]!, keys[i]!);
+    joined[bits] = joined[bits]! + 1;
+  }
+  let bits = 0;
+  for (let differing = size; differing > most && bits < BITS_MAX; ) {
+    bits += 1;
+    differing -= joined[bits]!;
+  }
+  return bits;
+}
+
+/** How many bits two different keys must lose to become one; 0: they never do. */
+function bitsApart(a: number, b: number): number {
+  if (a < 0 !== b < 0) {
+    return 0;
+  }
+  let bits = 0;
+  let [left, right] = [a, b];
+  while (left !== right) {
+    left = Math.floor(left / 2);
+    right = Math.floor(right / 2);
+    bits += 1;
+  }
+  return bits;
+}
+
 /** A list of its own with the same contents. */
 export function copyList({ keys, counts, size }: BucketList): BucketList {
   return { keys: keys.slice(0, size), counts: counts.slice(0, size), size };

@@ -25,7 +25,7 @@
 // matter, with no stated error for them; its sum depends on order; min and max are lost in its
 // bytes, which carry a double a bucket.
 
-import { type BucketList, coarsenList, copyList, mergeLists } from "./bucket-lists.ts";
+import { type BucketList, bitsTooMany, coarsenList, copyList, mergeLists } from "./bucket-lists.ts";
 import type { SketchReader, SketchWriter } from "./sketch-bytes.ts";
 import { damaged } from "./sketch-faults.ts";
 
@@ -235,8 +235,8 @@ function addKey(buckets: ValueBuckets, key: number, count: number): void {
   buckets.keys[place] = key;
   buckets.counts[place] = count;
   buckets.size += 1;
-  while (buckets.size > buckets.layout.bucketsMax) {
-    coarsen(buckets, buckets.level + 1);
+  if (buckets.size > buckets.layout.bucketsMax) {
+    shrink(buckets);
   }
   if (buckets.size * 2 > buckets.counts.length) {
     rebuild(buckets, { capacity: buckets.counts.length * 2, divisor: 1 });
@@ -253,6 +253,15 @@ function placeOf(buckets: ValueBuckets, key: number): number {
     place = (place + 1) & mask;
   }
   return place;
+}
+
+/** To the next level where they are few enough: mostly one, many where values never seen before come. */
+function shrink(buckets: ValueBuckets): void {
+  const { bucketsMax } = buckets.layout;
+  coarsen(buckets, buckets.level + 1);
+  if (buckets.size > bucketsMax) {
+    coarsen(buckets, buckets.level + bitsTooMany(listOf(buckets), bucketsMax));
+  }
 }
 
 function coarsen(buckets: ValueBuckets, level: number): void {

@@ -9,6 +9,7 @@ import {
   columnOf,
   decodeWindow,
   encodeWindow,
+  encodeWindowInTurns,
   mergeWindows,
   newWindowSketch,
   sealed,
@@ -47,6 +48,27 @@ describe("window-sketch", () => {
       }
     });
   }
+
+  it("has the same bytes in turns, and lets others have theirs", async () => {
+    for (const over of [draft, layout]) {
+      for (const rows of [0, 3, 20_000]) {
+        const window = sketchOf(over, rows === 0 ? [] : [drawBatch(seeded(rows), rows)]);
+        expect(await encodeWindowInTurns(window)).toEqual(encodeWindow(window));
+      }
+    }
+    const columns = Array.from({ length: 500 }, (_, i) => ({ ...COLUMNS[0]!, name: `c${i}` }));
+    const wide = newWindowSketch(draftLayout(columns));
+    const values = Float64Array.from({ length: 4000 }, seeded(3));
+    const numbers = columns.map(({ name }) => [name, { kind: "numeric", values }] as const);
+    addRows(wide, { rows: 4000, columns: new Map(numbers) });
+    let turns = 0;
+    const others = setInterval(() => {
+      turns += 1;
+    }, 0);
+    await encodeWindowInTurns(wide);
+    clearInterval(others);
+    expect(turns).toBeGreaterThan(1);
+  });
 
   it("has an empty window as its neutral element", () => {
     const window = sketchOf(layout, [drawBatch(seeded(31), 900)]);

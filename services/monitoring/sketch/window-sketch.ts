@@ -1,7 +1,9 @@
 // The sketches of all columns of one (version, window): what replicas count apart, merge, and
 // keep as a few kilobytes. Mutable while rows come in; equal contents have equal bytes.
 
-import { crc32, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { promisify } from "node:util";
+import { crc32, zstdCompress, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { readCategories, writeCategories } from "./category-codec.ts";
 import {
   addBools,
@@ -38,6 +40,11 @@ const ID_BYTES_MAX = 64;
 const CHECKSUM_BYTES = 4;
 /** Far above what 2,000 columns take. */
 const SEALED_BYTES_MAX = 2 ** 28;
+
+/** How long other work of the process waits for a window that is encoded in turns. */
+const TURN_MS = 10;
+
+const compress = promisify(zstdCompress);
 
 /** Presence alone. */
 export interface CountedSketch {
@@ -116,6 +123,32 @@ export function mergeWindowInto(target: WindowSketch, from: WindowSketch): void 
 /** Version, layout id, columns in the layout's order, CRC-32 of all before. */
 export function encodeWindow(window: WindowSketch): Uint8Array {
   const writer = new SketchWriter();
+  for (const _ of columnsInto(writer, window)) {
+    // None of them waits.
+  }
+  return sealed(writer.finish());
+}
+
+/**
+ * As encodeWindow, in turns of the thread: wide windows take hundreds of milliseconds. The window
+ * must not change until it resolves.
+ */
+export async function encodeWindowInTurns(window: WindowSketch): Promise<Uint8Array> {
+  const writer = new SketchWriter();
+  let turnMs = performance.now();
+  for (const _ of columnsInto(writer, window)) {
+    if (performance.now() - turnMs > TURN_MS) {
+      await nextTurn();
+      turnMs = performance.now();
+    }
+  }
+  const bytes = writer.finish();
+  // With the size, which the other way of compressing knows by itself, the bytes are the same.
+  return withChecksum(await compress(bytes, { pledgedSrcSize: bytes.length }));
+}
+
+/** Writes what a window's bytes begin with, then a column a step. */
+function* columnsInto(writer: SketchWriter, window: WindowSketch): Generator<void> {
   writer.byte(VERSION);
   writer.text(window.layout.id);
   writer.varint(window.rows);
@@ -136,8 +169,8 @@ export function encodeWindow(window: WindowSketch): Uint8Array {
         writer.varint(column.counted.mistyped);
         break;
     }
+    yield;
   }
-  return sealed(writer.finish());
 }
 
 /**
@@ -201,7 +234,10 @@ export function countersOf(column: ColumnSketch): CountedSketch {
 
 /** Compressed (Zstandard), with a checksum behind: values that are kept apart have much in common. */
 export function sealed(bytes: Uint8Array): Uint8Array {
-  const body = zstdCompressSync(bytes);
+  return withChecksum(zstdCompressSync(bytes));
+}
+
+function withChecksum(body: Uint8Array): Uint8Array {
   const whole = Buffer.alloc(body.length + CHECKSUM_BYTES);
   whole.set(body);
   whole.writeUInt32LE(crc32(body), body.length);

@@ -7,7 +7,7 @@ import type { Stored } from "../../common/documents/port.ts";
 import type { WindowLayout } from "../sketch/column-layout.ts";
 import {
   decodeWindow,
-  encodeWindow,
+  encodeWindowInTurns,
   newWindowSketch,
   type WindowSketch,
 } from "../sketch/window-sketch.ts";
@@ -63,6 +63,15 @@ interface LiveSection {
   readonly totals: MutableTotals;
 }
 
+type EncodedSection = Omit<PartSection, "sketch" | "blocks"> & { readonly bytes: Uint8Array };
+
+/** What a write makes of a part. */
+export interface EncodedPart {
+  readonly document: Omit<PartDocument, "sections">;
+  readonly kept: readonly PartSection[];
+  readonly changed: readonly EncodedSection[];
+}
+
 /** Owns what one process knows of one part. */
 export class OpenPart {
   readonly id: string;
@@ -76,6 +85,7 @@ export class OpenPart {
   readonly #live = new Map<string, LiveSection>();
   #pending: Pending[] = [];
   #writing: Pending[] = [];
+  #encoding: Promise<void> | undefined;
   /** Sketch bytes by layout, of the sections in blocks; filled in by the store. */
   readonly #fetched = new Map<string, Uint8Array>();
 
@@ -99,10 +109,11 @@ export class OpenPart {
   }
 
   /**
-   * Counts a batch, in memory. What it returns resolves when that is durable.
+   * Counts a batch, in memory. What it returns resolves when that is durable. Not while `encoding`.
    * @throws what the change throws; ResourceExhausted where too many batches are under way.
    */
   add(place: PartPlace, batch: BatchKey, change: PartChange): Promise<PartOutcome> {
+    assert(this.#encoding === undefined, "what is being written does not change");
     const under = [...this.#writing, ...this.#pending].find(
       (pending) => pending.batch.sequence === batch.sequence,
     );
@@ -156,22 +167,36 @@ export class OpenPart {
     return this.#writing.length > 0;
   }
 
-  /** The document as it shall be, and the encoded sketches of its changed sections. */
-  encode(): {
-    readonly document: Omit<PartDocument, "sections">;
-    readonly kept: readonly PartSection[];
-    readonly changed: readonly (Omit<PartSection, "sketch" | "blocks"> & {
-      readonly bytes: Uint8Array;
-    })[];
-  } {
+  /**
+   * The document as it shall be, and the encoded sketches of its changed sections. Takes turns with
+   * other work; until it resolves nothing may be added, see `encoding`.
+   */
+  encode(): Promise<EncodedPart> {
+    const work = this.#encode();
+    const over = () => {
+      this.#encoding = undefined;
+    };
+    this.#encoding = work.then(over, over);
+    return work;
+  }
+
+  /** Resolves when rows may be added again; absent: they may be now. */
+  get encoding(): Promise<void> | undefined {
+    return this.#encoding;
+  }
+
+  async #encode(): Promise<EncodedPart> {
     const { group, owner, startUs, endUs, expireTime } = this.#place;
     const kept = (this.#stored?.sections ?? []).filter(({ layoutId }) => !this.#live.has(layoutId));
-    const changed = Array.from(this.#live, ([layoutId, { sketch, totals }]) => ({
-      layoutId,
-      rows: sketch.rows,
-      totals: storedTotals(totals),
-      bytes: encodeWindow(sketch),
-    }));
+    const changed: EncodedSection[] = [];
+    for (const [layoutId, { sketch, totals }] of this.#live) {
+      changed.push({
+        layoutId,
+        rows: sketch.rows,
+        totals: storedTotals(totals),
+        bytes: await encodeWindowInTurns(sketch),
+      });
+    }
     this.memoryBytes = this.#measure();
     const document = {
       _id: this.id,

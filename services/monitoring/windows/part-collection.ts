@@ -77,7 +77,7 @@ export class PartCollection {
   /** Writes an open part; undefined where another writer was faster. */
   async write(part: OpenPart): Promise<Stored<PartDocument> | undefined> {
     const before = part.stored;
-    const { document, kept, changed } = part.encode();
+    const { document, kept, changed } = await part.encode();
     const sections: PartSection[] = [...kept];
     for (const { bytes, ...section } of changed) {
       const inline = isInline(bytes.length, sections);

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { SeededRandom } from "../../common/testing/seeded-random.ts";
 import type { ColumnBatch } from "../sketch/column-batch.ts";
 import { draftLayout } from "../sketch/column-layout.ts";
-import { addRows, decodeWindow } from "../sketch/window-sketch.ts";
-import type { BatchKey, PartChange, PartPlace } from "./open-part.ts";
+import { addRows, decodeWindow, rowsOfSketch } from "../sketch/window-sketch.ts";
+import { type BatchKey, OpenPart, type PartChange, type PartPlace } from "./open-part.ts";
 import type { PartStore } from "./part-store.ts";
 import { drawBatch, type Shared, START_US, useReplica, useShared } from "./testing.ts";
 
@@ -66,6 +67,50 @@ describe("part-store", () => {
       sealed: false,
       totals: { inferences: 3 },
     });
+  });
+
+  it("stores nothing by halves while rows come and a wide window is encoded in turns", async () => {
+    const shared = await useShared();
+    const { parts } = await useReplica(shared, BY_HAND);
+    const columns = Array.from({ length: 400 }, (_, i) => `c${i}`);
+    const layout = draftLayout(columns.map((name) => ({ name, kind: "numeric" })));
+    const place = { ...placeIn(shared), layout };
+    const rows = 300;
+    const random = new SeededRandom(1);
+    const add = (sequence: number) =>
+      parts.add(place, key(sequence), (sketch) => {
+        const values = () => Float64Array.from({ length: rows }, () => random.below(1e9) / 7);
+        const batch = new Map(columns.map((name) => [name, { kind: "numeric", values: values() }]));
+        addRows(sketch, { rows, columns: batch as ReadonlyMap<string, ColumnBatch> });
+      });
+    await flushed(parts, add(1));
+    const added = [add(2)];
+    await nextTurn();
+    const writing = parts.flush();
+    for (let sequence = 3; sequence <= 6; sequence++) {
+      await nextTurn();
+      added.push(add(sequence));
+    }
+    await writing;
+    expect(await flushed(parts, Promise.all(added))).toEqual(new Array(5).fill("counted"));
+    const [part] = await parts.peek("g");
+    expect(part).toMatchObject({ rows: 6 * rows, sequences: [1, 2, 3, 4, 5, 6] });
+    const sketch = decodeWindow(part!.sketch, layout);
+    expect(new Set(sketch.columns.map(rowsOfSketch))).toEqual(new Set([6 * rows]));
+  });
+
+  it("does not let a part change while it is encoded", async () => {
+    const place = placeIn(await useShared());
+    const part = new OpenPart(place, "s");
+    part.load(undefined);
+    void part.add(place, key(1), rowsOf(1));
+    part.begin();
+    const encoded = part.encode();
+    expect(() => part.add(place, key(2), rowsOf(2))).toThrow(/does not change/);
+    expect((await encoded).document.sequences).toEqual([1]);
+    expect(part.encoding).toBeUndefined();
+    void part.add(place, key(2), rowsOf(2));
+    expect((await part.encode()).document.sequences).toEqual([1, 2]);
   });
 
   it("answers a batch that comes again, also while the first one waits", async () => {

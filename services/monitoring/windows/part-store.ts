@@ -71,7 +71,9 @@ export class PartStore implements AsyncDisposable {
         throw stopping();
       }
       const part = await this.#opened(place, batch.sender);
-      if (!part.isGone) {
+      if (part.encoding !== undefined) {
+        await part.encoding;
+      } else if (!part.isGone) {
         const outcome = part.add(place, batch, change);
         if (part.isDirty) {
           this.#dirty.add(part);

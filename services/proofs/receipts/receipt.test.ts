@@ -1,0 +1,216 @@
+import { createHash } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { sha256 } from "./node-hash.ts";
+import {
+  decodeReceipt,
+  encodeReceipt,
+  fieldOffsets,
+  MalformedReceipt,
+  type Receipt,
+  receiptPrefix,
+} from "./receipt.ts";
+import { packReceipts, unpackReceipts } from "./receipt-page.ts";
+import { bytesTensorData, type RawTensor, tensorBytes } from "./tensor-bytes.ts";
+import { TensorDigester } from "./tensor-digest.ts";
+
+const RECEIPT: Receipt = {
+  keyId: "000102030405060708090a0b0c0d0e0f",
+  workspace: "workspaces/a",
+  deployment: "d",
+  modelVersion: "m",
+  modelDigest: new Uint8Array(32).fill(0x11),
+  timeUs: 1_763_641_234_567_890,
+  rows: 258,
+  inferenceId: "é",
+  context: Uint8Array.of(1, 2, 3),
+  inputDigest: new Uint8Array(32).fill(0x22),
+  outputDigest: new Uint8Array(32).fill(0x33),
+};
+
+const encode = (receipt: Receipt) => encodeReceipt(receiptPrefix(receipt), receipt);
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+
+describe("receipt", () => {
+  it("has the bytes that its header describes", () => {
+    expect(hex(encode(RECEIPT))).toBe(
+      [
+        Buffer.from("plinth.receipt/1").toString("hex"),
+        `0010${RECEIPT.keyId}`,
+        `000c${Buffer.from("workspaces/a").toString("hex")}`,
+        "000164",
+        "00016d",
+        `0020${"11".repeat(32)}`,
+        "000800064405b94c32d2",
+        "000400000102",
+        "0002c3a9",
+        "0003010203",
+        `0020${"22".repeat(32)}`,
+        `0020${"33".repeat(32)}`,
+      ].join(""),
+    );
+  });
+
+  it("comes back as it was, at the limits too", () => {
+    for (const receipt of [
+      RECEIPT,
+      { ...RECEIPT, timeUs: 0, rows: 0, context: new Uint8Array(0) },
+      { ...RECEIPT, timeUs: Number.MAX_SAFE_INTEGER, rows: 2 ** 32 - 1 },
+      { ...RECEIPT, context: new Uint8Array(256).fill(9), inferenceId: "x".repeat(1_024) },
+      { ...RECEIPT, inferenceId: "\ufeffa\0b" },
+    ]) {
+      expect(decodeReceipt(encode(receipt))).toEqual(receipt);
+    }
+  });
+
+  it.each([
+    ["timeUs", { timeUs: -1 }],
+    ["timeUs", { timeUs: 1.5 }],
+    ["timeUs", { timeUs: 2 ** 53 }],
+    ["rows", { rows: 2 ** 32 }],
+    ["rows", { rows: Number.NaN }],
+    ["context", { context: new Uint8Array(257) }],
+    ["inferenceId", { inferenceId: "" }],
+    ["inferenceId", { inferenceId: "x".repeat(1_025) }],
+    ["inferenceId", { inferenceId: "\ud800" }],
+    ["workspace", { workspace: "" }],
+    ["keyId", { keyId: RECEIPT.keyId.toUpperCase() }],
+    ["modelDigest", { modelDigest: new Uint8Array(31) }],
+    ["outputDigest", { outputDigest: new Uint8Array(33) }],
+  ])("refuses a wrong %s", (field, change) => {
+    expect(() => encode({ ...RECEIPT, ...change })).toThrow(new RegExp(`^${field}: `));
+  });
+
+  it("has one encoding: what decodes, encodes to the same bytes again", () => {
+    const good = encode(RECEIPT);
+    let decoded = 0;
+    for (let at = 0; at < good.length; at++) {
+      for (const flip of [1, 0x80, 0xff]) {
+        const bytes = Uint8Array.from(good);
+        bytes[at]! ^= flip;
+        try {
+          expect(hex(encode(decodeReceipt(bytes)))).toBe(hex(bytes));
+          decoded++;
+        } catch (error) {
+          if (!(error instanceof MalformedReceipt)) throw error;
+        }
+      }
+    }
+    expect(decoded).toBeGreaterThan(100);
+    for (let length = 0; length < good.length; length++) {
+      expect(() => decodeReceipt(good.subarray(0, length))).toThrow(MalformedReceipt);
+    }
+    expect(() => decodeReceipt(Buffer.concat([good, Buffer.of(0)]))).toThrow(/1 bytes follow/);
+  });
+
+  it("refuses a field of another length, and a time past what it holds, though all adds up", () => {
+    const good = encode(RECEIPT);
+    const offsets = fieldOffsets(good);
+    const longest = [16, 1_024, 1_024, 1_024, 32, 8, 4, 1_024, 256, 32, 32];
+    for (const [field, most] of longest.entries()) {
+      const [start, end] = [offsets[field]!, offsets[field + 1]!];
+      const withLength = (length: number) => {
+        const size = Buffer.of(length >> 8, length & 0xff);
+        const content = Buffer.alloc(length, "a");
+        return Buffer.concat([good.subarray(0, start), size, content, good.subarray(end)]);
+      };
+      expect(() => decodeReceipt(withLength(most + 1)), `${field}`).toThrow(/bytes, expected/);
+      if (field !== 8) expect(() => decodeReceipt(withLength(0))).toThrow(/bytes, expected/);
+    }
+    const late = Uint8Array.from(good);
+    late[offsets[5]! + 2] = 1;
+    expect(() => decodeReceipt(late)).toThrow(/^time: /);
+  });
+
+  it("moves no byte from one field to the next without a trace", () => {
+    const one = encode({ ...RECEIPT, deployment: "ab", modelVersion: "c" });
+    const other = encode({ ...RECEIPT, deployment: "a", modelVersion: "bc" });
+    expect(one).not.toEqual(other);
+    expect(fieldOffsets(one)).toHaveLength(12);
+  });
+
+  it("is stored in pages that share what is alike", () => {
+    const receipts = Array.from({ length: 50 }, (_, i) => {
+      const facts = { inferenceId: `i${i}`, inputDigest: sha256(Buffer.of(i)) };
+      return encode({ ...RECEIPT, ...facts, timeUs: RECEIPT.timeUs + i });
+    });
+    receipts.push(Uint8Array.from(receipts[3]!), encode({ ...RECEIPT, workspace: "w" }));
+    const page = packReceipts(receipts);
+    expect(unpackReceipts(page).map(hex)).toEqual(receipts.map(hex));
+    expect(page.length).toBeLessThan(receipts.length * 120);
+    expect(unpackReceipts(packReceipts([]))).toEqual([]);
+    expect(() => unpackReceipts(page.subarray(0, -1))).toThrow(/damaged/);
+    expect(() => unpackReceipts(Buffer.of(0, 1, 0, 0))).toThrow(/damaged/);
+  });
+});
+
+const TENSOR: RawTensor = {
+  name: "x",
+  datatype: "FP32",
+  shape: [1, 2],
+  data: Buffer.from("0000803f000000c0", "hex"),
+};
+
+const digestOf = (tensors: readonly RawTensor[]) => hex(new TensorDigester().digest(tensors));
+
+describe("tensor-bytes", () => {
+  it("are the bytes that its header describes", () => {
+    expect(hex(Buffer.concat([...tensorBytes([TENSOR])]))).toBe(
+      [
+        Buffer.from("plinth.tensors/1").toString("hex"),
+        "00000001",
+        "000178",
+        `0004${Buffer.from("FP32").toString("hex")}`,
+        "000200000000000000010000000000000002",
+        "0000000000000008",
+        "0000803f000000c0",
+      ].join(""),
+    );
+    expect(hex(bytesTensorData(["é", Buffer.of(0), ""]))).toBe("02000000c3a9010000000000000000");
+  });
+
+  it("are the same in any order of the tensors, and two of one name are refused", () => {
+    const tensors = ["b", "a", "é", "ab"].map((name) => ({ ...TENSOR, name }));
+    expect(digestOf(tensors)).toBe(digestOf(tensors.toReversed()));
+    expect(() => digestOf([TENSOR, TENSOR])).toThrow(/Two tensors are named "x"/);
+    expect(() => digestOf([{ ...TENSOR, shape: [-1] }])).toThrow(/shape/);
+  });
+
+  it("differ with the name, the datatype, the shape, a bit of the data, and what lies between", () => {
+    const digests = [
+      [TENSOR],
+      [],
+      [{ ...TENSOR, name: "y" }],
+      [{ ...TENSOR, datatype: "INT32" }],
+      [{ ...TENSOR, shape: [2, 1] }],
+      [{ ...TENSOR, shape: [2] }],
+      [{ ...TENSOR, shape: [] }],
+      [{ ...TENSOR, data: Buffer.from("0000803f000000c1", "hex") }],
+      [{ ...TENSOR, name: "xF", datatype: "P32" }],
+      [TENSOR, { ...TENSOR, name: "y" }],
+    ].map(digestOf);
+    expect(new Set(digests).size).toBe(digests.length);
+  });
+
+  it("tell 0 from -0", () => {
+    const data = (text: string) => [{ ...TENSOR, shape: [1], data: Buffer.from(text, "hex") }];
+    expect(digestOf(data("00000000"))).not.toBe(digestOf(data("00000080")));
+  });
+
+  it("have one digest whichever way it is taken: small, large, again, in another form", () => {
+    const digester = new TensorDigester();
+    const plain = (tensors: readonly RawTensor[]) =>
+      createHash("sha256")
+        .update(Buffer.concat([...tensorBytes(tensors)]))
+        .digest("hex");
+    for (const size of [8, 8, 16_000, 16_384, 20_000, 8, 9]) {
+      const one = { ...TENSOR, shape: [size], data: Buffer.alloc(size, size) };
+      expect(hex(digester.digest([one]))).toBe(plain([one]));
+      expect(hex(digester.digest([{ ...one, datatype: "UINT8" }]))).toBe(
+        plain([{ ...one, datatype: "UINT8" }]),
+      );
+      const two = [one, { ...one, name: "a" }];
+      expect(hex(digester.digest(two))).toBe(plain(two));
+    }
+    expect(hex(digester.digest([]))).toBe(plain([]));
+  });
+});

@@ -100,3 +100,9 @@ export const baselineName = namePattern(
 );
 export const alertRuleName = namePattern("workspaces/{workspace}/alertRules/{rule}");
 export const alertName = namePattern("workspaces/{workspace}/alerts/{alert}");
+export const circuitName = namePattern(
+  "workspaces/{workspace}/models/{model}/versions/{version}/circuits/{circuit}",
+);
+export const powersOfTauName = namePattern("workspaces/{workspace}/powersOfTau/{powersOfTau}");
+export const proofJobName = namePattern("workspaces/{workspace}/proofJobs/{proofJob}");
+export const proofName = namePattern("workspaces/{workspace}/proofs/{proof}");

@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { createAuthenticator, serviceAuthorization } from "./auth/authenticator.ts";
 import { ApiKeys } from "./auth/keys.ts";
@@ -132,7 +132,7 @@ export async function openPlatform(options: PlatformOptions): Promise<Platform> 
   const { config } = options;
   const clock = systemClock;
   await using stack = new AsyncDisposableStack();
-  await mkdir(config.dataDir, { recursive: true });
+  await makeDataDir(config.dataDir);
   const documents = stack.use(await openDocumentStore(storeUri(config), { clock }));
   const blobs = stack.use(
     await openBlobStore(config.blobs ?? `file:${join(config.dataDir, "blobs")}`),
@@ -164,6 +164,18 @@ export async function openPlatform(options: PlatformOptions): Promise<Platform> 
       }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** What is in it may be private: made for this user alone. One that is there keeps its mode. */
+async function makeDataDir(path: string): Promise<void> {
+  await mkdir(dirname(resolve(path)), { recursive: true });
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+      throw error;
+    }
+  }
 }
 
 /** The store's URI; the bare word `sqlite` is a file in the data folder. */

@@ -7,6 +7,7 @@ import type { BlobStore } from "../common/blobs/port.ts";
 import type { Clock } from "../common/clock.ts";
 import type { DocumentStore } from "../common/documents/port.ts";
 import { Reachability } from "../common/documents/reachability.ts";
+import { JobRunner } from "../common/jobs/job-runner.ts";
 import type { ServiceModule } from "../common/lifecycle.ts";
 import type { Channel } from "../common/rpc/client.ts";
 import { bindService } from "../common/rpc/context.ts";
@@ -19,10 +20,12 @@ import { ViewHealthStore } from "./definitions/view-health.ts";
 import type { FeaturesDeps } from "./deps.ts";
 import { createEvents } from "./events.ts";
 import { pushHandlers } from "./ingest/push-handlers.ts";
+import type { Job } from "./jobs/job.ts";
 import { jobHandlers } from "./jobs/job-handlers.ts";
 import { jobKinds } from "./jobs/job-kinds.ts";
-import { JobRunner } from "./jobs/job-runner.ts";
-import { JobStore } from "./jobs/job-store.ts";
+import { openJobs, referencedDigests } from "./jobs/job-store.ts";
+import { keepTable, runKinds } from "./jobs/run-kinds.ts";
+import { TableStore } from "./jobs/table-store.ts";
 import { openOfflineEngine } from "./offline/engine.ts";
 import { OfflineStore } from "./offline/offline-store.ts";
 import { onlineCodecs, onlineHandlers } from "./online/online-handlers.ts";
@@ -51,9 +54,9 @@ export async function createFeatures(given: CreateFeaturesDeps): Promise<Service
   const { documents } = given;
   await using stack = new AsyncDisposableStack();
   const deps = await openStores(given, stack);
-  const { config, jobs, offline, clock, events } = deps;
+  const { config, offline, events } = deps;
   const readLog = stack.use(new ReadLog({ offline, config, events }));
-  const runner = stack.use(new JobRunner({ config, jobs, kinds: jobKinds(deps), clock, events }));
+  const runner = stack.use(jobRunner(deps));
   const stopping = new AbortController();
   const reachability = stack.use(new Reachability(documents));
   const owned = stack.move();
@@ -74,7 +77,7 @@ export async function createFeatures(given: CreateFeaturesDeps): Promise<Service
       );
       reachability.start();
       readLog.start();
-      offline.start(() => jobs.referencedDigests());
+      offline.start(() => referencedDigests(deps));
       runner.start();
     },
     ready: () => reachability.isReachable,
@@ -88,6 +91,25 @@ export async function createFeatures(given: CreateFeaturesDeps): Promise<Service
       await owned.disposeAsync();
     },
   };
+}
+
+function jobRunner(deps: FeaturesDeps): JobRunner<Job> {
+  const { clock, config, events, jobs, tables } = deps;
+  return new JobRunner({
+    jobs,
+    run: runKinds(jobKinds(deps)),
+    jobsMax: config.jobsMax,
+    leaseMs: config.jobLeaseMs,
+    pollMs: config.jobPollMs,
+    clock,
+    events: {
+      ...events,
+      jobEnded({ _id, kind, state }, durationMs) {
+        events.jobEnded(_id, { kind, state, durationMs });
+      },
+    },
+    onEnd: keepTable(tables, config.tableTtlMs),
+  });
 }
 
 async function openStores(
@@ -104,7 +126,7 @@ async function openStores(
     await OfflineStore.open({ documents, blobs, engine, clock, config, events, scratchDir }),
   );
   const viewHealth = await ViewHealthStore.open(documents, clock);
-  const jobs = await JobStore.open(documents, { clock, ttlMs: config.jobTtlMs });
+  const jobs = await openJobs(documents, { clock, ttlMs: config.jobTtlMs });
   return {
     config,
     clock,
@@ -115,6 +137,7 @@ async function openStores(
     offline,
     engine,
     jobs,
+    tables: await TableStore.open(documents, clock),
     viewHealth,
     events,
     registry,

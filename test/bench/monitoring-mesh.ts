@@ -4,10 +4,9 @@
 
 import { randomBytes, randomUUID } from "node:crypto";
 import { rmSync } from "node:fs";
-import { mkdtemp, readFile } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ModelInferRequestSchema } from "../../gen/inference/grpc_service_pb.js";
 import {
@@ -15,20 +14,13 @@ import {
   CaptureService,
 } from "../../gen/plinth/monitoring/v1/capture_service_pb.js";
 import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
-import { Deployment_State } from "../../gen/plinth/registry/v1/deployment_pb.js";
-import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
-import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { serviceAuthorization } from "../../services/common/auth/authenticator.ts";
 import { Channel, createClient } from "../../services/common/rpc/client.ts";
-import { uploadArtifact } from "../../services/common/upload-artifact.ts";
 import type { Target } from "./contenders.ts";
 import { writePayloads } from "./feature-mesh.ts";
 import { SMALL } from "./models.ts";
-import { addressLine, type Running, startServer } from "./process.ts";
-import { ROOT } from "./tools.ts";
+import { busySeconds, deploySmall, PARENT, startService } from "./service-mesh.ts";
 
-const PARENT = "workspaces/default";
-const READY_WITHIN_MS = 30_000;
 /** What a stream brings before it waits for its answer, as an inference server does. */
 const STREAM_BYTES = 4_000_000;
 const BATCH_BYTES = 128 * 1024;
@@ -48,8 +40,18 @@ export interface Captured {
   readonly windows: number;
 }
 
+/** The monitoring service; another process after it was down. */
+export interface MonitoringProcess {
+  readonly pid: number;
+  readonly channel: Channel;
+  /** Ends it: connections to its address are refused. */
+  stop(): Promise<void>;
+  /** Starts it again at its address, with its data. */
+  start(): Promise<void>;
+}
+
 export interface MonitoringMesh extends Target, AsyncDisposable {
-  readonly monitoring: { readonly pid: number; readonly channel: Channel };
+  readonly monitoring: MonitoringProcess;
   /** A file of encoded requests to a deployment of the model, for the load generator. */
   payloads(deployment: string): Promise<string>;
   /** Brings rows; resolves when all are durable. Gives the processor time of monitoring, seconds. */
@@ -68,21 +70,22 @@ export async function startMonitoringMesh(
   const folder = await mkdtemp(join(tmpdir(), "plinth-bench-monitoring-"));
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const secret = randomBytes(24).toString("hex");
-  const start = async (service: string, args: readonly string[] = []) =>
-    stack.use(await startService({ service, args, folder, secret }));
-  const registry = await start("registry");
+  const start = async (service: string, args: readonly string[] = [], listen?: string) =>
+    startService({ service, args, folder, secret, ...(listen === undefined ? {} : { listen }) });
+  const registry = stack.use(await start("registry"));
   const at = ["--registry", String(registry.said.address)];
-  const monitoring = await start("monitoring", at);
-  const inference = await start("inference", [
-    ...at,
-    "--monitoring",
-    String(monitoring.said.address),
-  ]);
+  let monitoring = await start("monitoring", at);
+  stack.defer(() => monitoring[Symbol.asyncDispose]());
+  const monitoringAddress = String(monitoring.said.address);
+  const inference = stack.use(await start("inference", [...at, "--monitoring", monitoringAddress]));
   const toRegistry = stack.use(new Channel({ address: String(registry.said.address) }));
-  await deploy(toRegistry, models.get(SMALL.name)!);
+  await deploySmall(toRegistry, models.get(SMALL.name)!, {
+    [CAPTURED.name]: { capture: { sampleRate: 1 } },
+    [UNCAPTURED.name]: { capture: { sampleRate: 0 } },
+  });
   const channel = stack.use(
     new Channel({
-      address: String(monitoring.said.address),
+      address: monitoringAddress,
       token: serviceAuthorization(secret).slice("Bearer ".length),
     }),
   );
@@ -91,7 +94,16 @@ export async function startMonitoringMesh(
     pid: inference.pid,
     address: String(inference.said.address),
     checked: false,
-    monitoring: { pid: monitoring.pid, channel },
+    monitoring: {
+      get pid() {
+        return monitoring.pid;
+      },
+      channel,
+      stop: async () => monitoring[Symbol.asyncDispose](),
+      start: async () => {
+        monitoring = await start("monitoring", at, monitoringAddress);
+      },
+    },
     payloads: (deployment) =>
       writePayloads(join(folder, `requests-${deployment}`), ModelInferRequestSchema, (i) => ({
         modelName: deployment,
@@ -102,63 +114,6 @@ export async function startMonitoringMesh(
     ingest: (captured) => ingest(channel, monitoring.pid, captured),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-async function startService(options: {
-  readonly service: string;
-  readonly args: readonly string[];
-  readonly folder: string;
-  readonly secret: string;
-}): Promise<Running> {
-  const { service, args, folder, secret } = options;
-  return startServer({
-    command: {
-      command: process.execPath,
-      args: [
-        ...[join(ROOT, "bin", "plinth.mjs"), "serve", service, "--listen", "127.0.0.1:0", "--json"],
-        ...["--data-dir", join(folder, service), ...args],
-      ],
-      env: {
-        PLINTH_MESH_SECRET: secret,
-        PLINTH_BLOBS: `file:${folder}/blobs`,
-        PLINTH_LOG: "error",
-      },
-      cwd: folder,
-    },
-    ready: addressLine,
-  });
-}
-
-async function deploy(channel: Channel, path: string): Promise<void> {
-  const models = createClient(ModelService, channel);
-  const deployments = createClient(DeploymentService, channel);
-  const parent = `${PARENT}/models/small`;
-  await models.createRegisteredModel({ parent: PARENT, modelId: "small" });
-  const upload = await uploadArtifact({ client: models, parent: PARENT, path });
-  const { name } = await models.createModelVersion({ parent, upload: upload.name });
-  for await (const _ of models.watchModelVersion({ name })) {
-    // Until it is validated.
-  }
-  await models.approveModelVersion({ name });
-  const { maxBatchRows } = SMALL;
-  for (const [deploymentId, sampleRate] of [
-    [CAPTURED.name, 1],
-    [UNCAPTURED.name, 0],
-  ] as const) {
-    const targets = [{ modelVersion: name, weight: 100 }];
-    const config = { targets, batching: { maxBatchRows }, capture: { sampleRate } };
-    await deployments.createDeployment({ parent: PARENT, deploymentId, deployment: { config } });
-  }
-  const deadline = performance.now() + READY_WITHIN_MS;
-  for (const { name: id } of [CAPTURED, UNCAPTURED]) {
-    const deployment = { name: `${PARENT}/deployments/${id}` };
-    while ((await deployments.getDeployment(deployment)).state !== Deployment_State.READY) {
-      if (performance.now() > deadline) {
-        throw new Error("The model of the bench is not served.");
-      }
-      await sleep(50);
-    }
-  }
 }
 
 type Request = MessageInitShape<typeof CaptureInferencesRequestSchema>;
@@ -270,13 +225,6 @@ function valuesOf(count: number, seed: number): Uint8Array {
 
 async function* inOrder<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;
-}
-
-/** Processor time that a process has used, in seconds. */
-async function busySeconds(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]!.split(" ");
-  // utime and stime, in ticks of 10 ms.
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 /** The drift report of a deployment that rows were brought for, and how long it took. */

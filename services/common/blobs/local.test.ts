@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { chmod, readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -30,6 +30,25 @@ describe("local blobs", () => {
     expect((await readFile(await blobs.localPath(digest))).equals(bytes)).toBe(true);
     expect(await ids(blobs)).toEqual([digest]);
     expect(readdirSync(join(folder, "staging"))).toEqual([]);
+  });
+
+  it("are for the user alone who made them", async () => {
+    const root = useFolder();
+    const folder = join(root, "blobs");
+    await using blobs = await openLocalBlobs({ folder });
+    const digest = await store(blobs, sample(10));
+    const writer = await blobs.stage("up");
+    await writer[Symbol.asyncDispose]();
+    const path = await blobs.localPath(digest);
+    const modes = [
+      [folder, 0o700],
+      [join(folder, "staging"), 0o700],
+      [join(folder, "staging", "up"), 0o600],
+      [join(path, ".."), 0o700],
+      [path, 0o400],
+    ] as const;
+    for (const [made, mode] of modes)
+      expect([made, statSync(made).mode & 0o777]).toEqual([made, mode]);
   });
 
   it("stores an empty blob", async () => {

@@ -2,6 +2,7 @@
 //   sha256/ab/cdef...   a blob, named by its digest; never changed, only made whole and removed
 //   staging/<id>        bytes of an upload that is not committed yet
 // A blob appears by one rename of a file that is already on disk, so no crash leaves a half one.
+// Blobs may be private, so what is made here is for the user alone that this process runs as.
 // Writers of one staging area exclude each other within a process, not between processes: an upload
 // belongs to the process that received its first byte until that process is gone.
 
@@ -28,6 +29,9 @@ const PROGRESS_MAX = 64;
 /** Digests remembered as checked by localPath; past it they are checked again. */
 const CHECKED_MAX = 10_000;
 
+const FOLDER_MODE = 0o700;
+const BLOB_MODE = 0o400;
+
 const DIGEST = /^[0-9a-f]{64}$/;
 const STAGE_ID = /^[a-z0-9-]{1,64}$/;
 
@@ -43,8 +47,8 @@ export interface LocalBlobsOptions {
 export async function openLocalBlobs(options: LocalBlobsOptions): Promise<BlobStore> {
   const folder = resolve(options.folder);
   return mapped(async () => {
-    mkdirSync(join(folder, "staging"), { recursive: true });
-    mkdirSync(join(folder, "sha256"), { recursive: true });
+    mkdirSync(join(folder, "staging"), { recursive: true, mode: FOLDER_MODE });
+    mkdirSync(join(folder, "sha256"), { recursive: true, mode: FOLDER_MODE });
     await syncFolder(folder);
     return new LocalBlobs(folder);
   });
@@ -219,9 +223,9 @@ class LocalBlobs implements BlobStore {
   async #publish(stagePath: string, digest: Digest): Promise<void> {
     const path = this.#blobPath(digest);
     const folder = join(path, "..");
-    const made = await mkdir(folder, { recursive: true });
+    const made = await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
     if (made !== undefined) await syncFolder(join(folder, ".."));
-    await chmod(stagePath, 0o444);
+    await chmod(stagePath, BLOB_MODE);
     await rename(stagePath, path);
     await syncFolder(folder);
     await syncFolder(join(this.#folder, "staging"));

@@ -9,6 +9,9 @@ import type { BlobWriter } from "./port.ts";
 /** Bytes read at a time. */
 export const CHUNK_BYTES = 1_024 * 1_024;
 
+/** What is uploaded may be private. */
+const STAGE_MODE = 0o600;
+
 /** Length and running SHA-256 of a staging file. */
 export interface Progress {
   readonly sizeBytes: number;
@@ -48,7 +51,7 @@ export class StagingWriter implements BlobWriter {
     known: Progress | undefined,
     onClose: (progress: Progress) => void,
   ): Promise<StagingWriter> {
-    const file = await open(path, "a+");
+    const file = await open(path, "a+", STAGE_MODE);
     try {
       const { size } = await file.stat();
       const progress = known?.sizeBytes === size ? known : await hashFile(file);

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import { Aborted, NotFound } from "../errors/domain-error.ts";
+import { Aborted, AlreadyExists, NotFound } from "../errors/domain-error.ts";
 import { etagOf, requireEtag } from "../etag.ts";
 import type { Collection, Document, Stored } from "./port.ts";
 
@@ -60,6 +60,22 @@ export async function updateDocument<T extends Document & { readonly uid: string
       }
       await sleep(Math.random() * Math.min(2 ** tries, BACKOFF_MS_MAX));
     }
+  }
+}
+
+/** Stores a document. False: its `_id` or a unique key of it is taken, and nothing is written. */
+export async function insertIfNew<T extends Document>(
+  collection: Pick<Collection<T>, "insertOne">,
+  document: T,
+): Promise<boolean> {
+  try {
+    await collection.insertOne(document);
+    return true;
+  } catch (error) {
+    if (error instanceof AlreadyExists) {
+      return false;
+    }
+    throw error;
   }
 }
 

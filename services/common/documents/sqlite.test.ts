@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,6 +40,28 @@ documentsContract("SQLite", async (): Promise<Database> => {
 });
 
 describe("sqlite store", () => {
+  it("makes files for this user alone, and leaves a file that is there as it is", async () => {
+    const folder = useFolder();
+    const path = join(folder, "store.db");
+    const modes = () =>
+      readdirSync(folder).map((name) => [name, statSync(join(folder, name)).mode & 0o777]);
+    {
+      await using store = await openSqliteStore({ path });
+      const items = await store.collection<Item>({ name: "items", indexes: [] });
+      await items.insertOne({ _id: "a" });
+      expect(modes()).toEqual([
+        ["store.db", 0o600],
+        ["store.db-shm", 0o600],
+        ["store.db-wal", 0o600],
+      ]);
+    }
+    chmodSync(path, 0o640);
+    await using again = await openSqliteStore({ path });
+    const items = await again.collection<Item>({ name: "items", indexes: [] });
+    expect(await items.findOne({ _id: "a" })).toMatchObject({ _id: "a" });
+    expect(modes()[0]).toEqual(["store.db", 0o640]);
+  });
+
   it("uses an index for a filter on its fields", async () => {
     const path = join(useFolder(), "store.db");
     await using store = await openSqliteStore({ path });

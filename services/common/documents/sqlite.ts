@@ -3,7 +3,7 @@
 // disk. Calls run on the event loop (node:sqlite is synchronous); what bounds them is said where it
 // is done.
 
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
 import { unavailable } from "./document-errors.ts";
@@ -38,7 +38,10 @@ const SWEEP_INTERVAL_MS = 60_000;
 /** Opens a store. @throws Unavailable, ResourceExhausted, DataLoss */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<DocumentStore> {
   const path = options.path === ":memory:" ? options.path : resolve(options.path);
-  if (path !== ":memory:") makeFolder(dirname(path));
+  if (path !== ":memory:") {
+    makeFolder(dirname(path));
+    makeFile(path);
+  }
   const lockWaitMaxMs = options.lockWaitMaxMs ?? LOCK_WAIT_MAX_MS;
   const connection = await SqliteConnection.open({ path, lockWaitMaxMs });
   return new SqliteStore(connection, { ...options, path });
@@ -95,5 +98,18 @@ function makeFolder(folder: string): void {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
     throw unavailable("its folder cannot be made", error);
+  }
+}
+
+/**
+ * What is in it may be private: made for this user alone, which SQLite goes by for the files that it
+ * makes beside it. A file that is there is not touched: to close it would drop the locks on it that
+ * other connections of this process hold.
+ */
+function makeFile(path: string): void {
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch {
+    // It is there, or SQLite says why it cannot be made.
   }
 }

@@ -38,7 +38,7 @@ export interface PlanOptions {
 }
 
 /** Outputs of one plan: the columns of a training set, the answer of an online read. */
-export const OUTPUTS_MAX = 2000;
+const OUTPUTS_MAX = 2000;
 
 /** The plan, and what is wrong with it; it is to be used only when nothing is. */
 export function buildPlan(

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Clock } from "../../common/clock.ts";
+import { FeedFollower } from "../../common/documents/follow-feed.ts";
 import type { Change, Collection, DocumentStore, Stored } from "../../common/documents/port.ts";
 import {
   Aborted,
@@ -20,8 +21,6 @@ const WORKSPACES_MAX = 256;
 /** With the pauses below enough for a hundred writers of one workspace at once. */
 const TRIES_MAX = 50;
 const BACKOFF_MS_MAX = 100;
-/** Until the feed is opened again after it broke. */
-const FEED_RETRY_MS = 500;
 
 interface Entry {
   readonly definitions: Definitions;
@@ -35,8 +34,7 @@ export class DefinitionStore implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #loading = new Map<string, Promise<Definitions>>();
-  readonly #ending = new AbortController();
-  #following: Promise<void> = Promise.resolve();
+  #follower: AsyncDisposable | undefined;
   /** Counts how often the memory was dropped: what was read before is not kept after. */
   #generation = 0;
 
@@ -53,7 +51,10 @@ export class DefinitionStore implements AsyncDisposable {
       feed: true,
     });
     const store = new DefinitionStore(collection, clock);
-    store.#following = store.#follow(await collection.revision());
+    store.#follower = await FeedFollower.start(collection, {
+      changed: (change) => store.#take(change),
+      missed: () => store.#forgetAll(),
+    });
     return store;
   }
 
@@ -141,8 +142,7 @@ export class DefinitionStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending.abort();
-    await this.#following;
+    await this.#follower?.[Symbol.asyncDispose]();
   }
 
   async #write(
@@ -196,41 +196,6 @@ export class DefinitionStore implements AsyncDisposable {
   #forgetAll(): void {
     this.#generation += 1;
     this.#entries.clear();
-  }
-
-  /** Follows the feed until the store ends; after a break what may have been missed is dropped. */
-  async #follow(from: number): Promise<void> {
-    const { signal } = this.#ending;
-    let after = from;
-    while (!signal.aborted) {
-      let failure: unknown;
-      try {
-        for await (const change of this.#collection.changes(after, signal)) {
-          this.#take(change);
-          after = change.revision;
-        }
-      } catch (error) {
-        failure = error;
-      }
-      after = await this.#resume(failure, after);
-    }
-  }
-
-  /** Where to go on after the feed broke: an expired position is given up, with the memory. */
-  async #resume(error: unknown, after: number): Promise<number> {
-    const { signal } = this.#ending;
-    // A signal that has aborted ends the pause before it begins.
-    await sleep(FEED_RETRY_MS, undefined, { signal }).catch(() => undefined);
-    if (signal.aborted || !(error instanceof FailedPrecondition)) {
-      return after;
-    }
-    try {
-      const revision = await this.#collection.revision();
-      this.#forgetAll();
-      return revision;
-    } catch {
-      return after;
-    }
   }
 
   #take(change: Change<Definitions>): void {

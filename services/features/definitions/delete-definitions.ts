@@ -136,7 +136,7 @@ export async function deleteFeatureService(
  * Removes the rows of what was deleted before and had not ended. Harmless to repeat; to be called
  * for every workspace when the service starts.
  */
-export async function finishRemovals(
+async function finishRemovals(
   deps: Pick<DeleteDeps, "definitions" | "online" | "offline">,
   workspace: string,
 ): Promise<void> {

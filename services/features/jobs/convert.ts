@@ -24,9 +24,9 @@ import {
   TableFormat as Format,
   type TableSchema,
 } from "../../../gen/plinth/features/v1/table_pb.js";
+import { statusOf } from "../../common/jobs/job-error.ts";
 import type { TableFormat } from "../offline/engine-tasks.ts";
 import type { Job } from "./job.ts";
-import { statusOf } from "./job-error.ts";
 import type { Table } from "./table-store.ts";
 
 const STATES = {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { JobProgress } from "../../common/jobs/job.ts";
 import {
   AIRPORT_SHAPE,
   AIRPORTS,
@@ -6,7 +7,7 @@ import {
   DAY_US,
   useOfflineStore,
 } from "../offline/testing.ts";
-import type { JobProgress, RunningJob } from "./job.ts";
+import type { RunningJob } from "./job.ts";
 import { type JobDeps, READ_TRIES, withSnapshots, withViewLease } from "./job-deps.ts";
 
 async function useDeps() {

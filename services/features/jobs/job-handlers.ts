@@ -18,6 +18,7 @@ import { TableFormat } from "../../../gen/plinth/features/v1/table_pb.js";
 import { requireWorkspace } from "../../common/auth/principal.ts";
 import { requestStamp } from "../../common/documents/request-stamp.ts";
 import { FailedPrecondition, InvalidArgument } from "../../common/errors/domain-error.ts";
+import { watchJob } from "../../common/jobs/watch-job.ts";
 import { jobName, workspaceName } from "../../common/names.ts";
 import { RESOURCE_ID, RequestFaults } from "../../common/request-faults.ts";
 import type { CallContext, ServiceHandlers } from "../../common/rpc/context.ts";
@@ -34,13 +35,12 @@ import {
   newTrainingSet,
 } from "./new-jobs.ts";
 import { uploadTable } from "./upload-table.ts";
-import { watchJob } from "./watch-job.ts";
 
 type Handlers = ServiceHandlers<typeof JobService>;
 
 export type JobHandlersDeps = Pick<
   FeaturesDeps,
-  "blobs" | "clock" | "config" | "definitions" | "engine" | "jobs" | "offline"
+  "blobs" | "clock" | "config" | "definitions" | "engine" | "jobs" | "offline" | "tables"
 >;
 
 /** Handlers over the jobs' store. `stopping` ends the watches. */
@@ -112,7 +112,13 @@ export function jobHandlers(deps: JobHandlersDeps, stopping: AbortSignal): Handl
       const { workspace } = workspaceName.parse(parent, "parent");
       requireWorkspace(context.principal, workspace);
       const { signal } = context;
-      const page = await jobs.list({ workspace, pageSize, pageToken, signal });
+      const page = await jobs.list({
+        call: ["ListJobs", workspace],
+        where: { workspace },
+        pageSize,
+        pageToken,
+        signal,
+      });
       return { jobs: page.items.map(toJob), nextPageToken: page.nextPageToken };
     },
 

@@ -39,7 +39,7 @@ import { EVENT_COLUMN_DEFAULT, type TrainingSetStart } from "./training-set.ts";
 const ERASED_KEYS_MAX = 1000;
 const OUT_OF_RANGE = "must be in the years 1685 to 2254";
 
-export type NewJobDeps = Pick<FeaturesDeps, "clock" | "config" | "definitions" | "jobs">;
+export type NewJobDeps = Pick<FeaturesDeps, "clock" | "config" | "definitions" | "tables">;
 
 /** What a job begins with. */
 export interface JobStart {
@@ -227,8 +227,8 @@ async function heldTable(
   name: string,
 ): Promise<{ readonly table: Table; readonly content: TableContent }> {
   requireSame(workspace, tableName.parse(name, "table").workspace, "table");
-  await deps.jobs.tables.keep(name, deps.config.tableTtlMs);
-  const table = await deps.jobs.tables.find(name);
+  await deps.tables.keep(name, deps.config.tableTtlMs);
+  const table = await deps.tables.find(name);
   if (table === undefined || table.content === null) {
     throw notFound(
       name,

@@ -24,14 +24,17 @@ export interface IncomingTable {
   readonly signal: AbortSignal;
 }
 
-type UploadDeps = Pick<FeaturesDeps, "blobs" | "clock" | "config" | "engine" | "jobs" | "offline">;
+type UploadDeps = Pick<
+  FeaturesDeps,
+  "blobs" | "clock" | "config" | "engine" | "offline" | "tables"
+>;
 
 /**
  * Stores the file and says what is in it. The same file twice is one table, with the later expiry.
  * @throws InvalidArgument for a file that is empty, too large or not of its format.
  */
 export async function uploadTable(deps: UploadDeps, table: IncomingTable): Promise<Stored<Table>> {
-  const { blobs, clock, config, jobs, offline } = deps;
+  const { blobs, clock, config, offline, tables } = deps;
   const stageId = `table-${randomUUID()}`;
   try {
     const bytes = await receive(deps, stageId, table.chunks);
@@ -43,7 +46,7 @@ export async function uploadTable(deps: UploadDeps, table: IncomingTable): Promi
       expireTime: new Date(clock.now() + config.tableTtlMs),
       content: null,
     };
-    const stored = await jobs.tables.put(document);
+    const stored = await tables.put(document);
     await offline.claimBlob(bytes.digest);
     await blobs.commit(stageId, bytes);
     const { content } = stored;
@@ -61,7 +64,7 @@ async function describe(
   table: IncomingTable,
   document: Omit<Table, "createTime">,
 ): Promise<Stored<Table>> {
-  const { blobs, engine, jobs } = deps;
+  const { blobs, engine, tables } = deps;
   try {
     const path = await blobs.localPath(document.digest);
     const input = { path, format: table.format };
@@ -69,9 +72,9 @@ async function describe(
     if (content.columns.length === 0) {
       throw malformed("holds no columns; a table has a header or a schema");
     }
-    return await jobs.tables.put({ ...document, content });
+    return await tables.put({ ...document, content });
   } catch (error) {
-    await jobs.tables.drop(document._id);
+    await tables.drop(document._id);
     throw error;
   }
 }

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../common/clock.ts";
 import type { Collection, Document, DocumentStore } from "../../common/documents/port.ts";
-import { AlreadyExists } from "../../common/errors/domain-error.ts";
+import { insertIfNew } from "../../common/documents/resource.ts";
 import type { RowBatch } from "../value.ts";
 import { decodePart, encodeBatch, type LoggedRows } from "./batch-codec.ts";
 import type { Shape } from "./engine-tasks.ts";
@@ -85,8 +85,8 @@ export class PendingLog {
       time,
     };
     const [isNew] = await Promise.all([
-      insertOnce(this.#heads, head),
-      ...parts.map((bytes, n) => insertOnce(this.#parts, { _id: partId(id, n), bytes, time })),
+      insertIfNew(this.#heads, head),
+      ...parts.map((bytes, n) => insertIfNew(this.#parts, { _id: partId(id, n), bytes, time })),
     ]);
     return isNew;
   }
@@ -199,21 +199,6 @@ function partId(headId: string, part: number): string {
 
 function range({ uid }: Pick<History, "uid">): { readonly _id: { $gt: string; $lt: string } } {
   return { _id: { $gt: uid + SEPARATOR, $lt: uid + AFTER_SEPARATOR } };
-}
-
-async function insertOnce<T extends Document>(
-  collection: Collection<T>,
-  document: T,
-): Promise<boolean> {
-  try {
-    await collection.insertOne(document);
-    return true;
-  } catch (error) {
-    if (error instanceof AlreadyExists) {
-      return false;
-    }
-    throw error;
-  }
 }
 
 async function removeAll<T extends Document>(

@@ -12,7 +12,7 @@ import type { OfflineFile } from "./manifest.ts";
 const FILES_AT_ONCE = 4;
 
 /** Every staging area of offline files begins so. */
-export const STAGE_PREFIX = "offline-";
+const STAGE_PREFIX = "offline-";
 
 /** A file in the blob store that no manifest names yet. */
 export type StoredFile = Omit<OfflineFile, "addedSnapshot">;

@@ -52,7 +52,7 @@ export const onlineCodecs: Readonly<Record<string, MethodCodec>> = {
 };
 
 /** Reads the newest values. */
-export async function getOnlineFeatures(
+async function getOnlineFeatures(
   deps: OnlineDeps & { readonly plans: PlanCache },
   request: GetOnlineFeaturesRequest,
   context: CallContext,

@@ -11,7 +11,7 @@ import type { Document } from "../../common/documents/port.ts";
 import type { RequestStamp } from "../../common/documents/request-stamp.ts";
 
 /** Rows (labels, for what needs them) below which a window says nothing, unless the rule says. */
-export const ROWS_MIN_DEFAULT = 30;
+const ROWS_MIN_DEFAULT = 30;
 
 /** A column that stands for each of them. */
 export const EVERY_COLUMN = "*";

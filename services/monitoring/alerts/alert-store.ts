@@ -12,7 +12,12 @@ import type {
   Stored,
 } from "../../common/documents/port.ts";
 import { REQUEST_KEY } from "../../common/documents/request-stamp.ts";
-import { collect, getDocument, withoutStamps } from "../../common/documents/resource.ts";
+import {
+  collect,
+  getDocument,
+  insertIfNew,
+  withoutStamps,
+} from "../../common/documents/resource.ts";
 import { Aborted, AlreadyExists, NotFound } from "../../common/errors/domain-error.ts";
 import { listPage, type Page } from "../../common/list-page.ts";
 import type { MonitoringConfig } from "../config.ts";
@@ -187,16 +192,8 @@ export class AlertStore {
   }
 
   /** Stores a new alert; false where another replica was faster. */
-  async begin(alert: AlertRecord): Promise<boolean> {
-    try {
-      await this.#alerts.insertOne(this.#settled({ ...alert, updateTime: this.now() }));
-      return true;
-    } catch (error) {
-      if (error instanceof AlreadyExists) {
-        return false;
-      }
-      throw error;
-    }
+  begin(alert: AlertRecord): Promise<boolean> {
+    return insertIfNew(this.#alerts, this.#settled({ ...alert, updateTime: this.now() }));
   }
 
   /**

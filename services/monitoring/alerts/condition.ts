@@ -120,6 +120,6 @@ function meanOf(values: readonly number[]): number {
 }
 
 /** A number for people: six digits are plenty. */
-export function shown(value: number): string {
+function shown(value: number): string {
   return String(Number(value.toPrecision(6)));
 }

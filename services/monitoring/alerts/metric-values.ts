@@ -28,7 +28,7 @@ export type PredictionsOfWindow = Pick<
 >;
 
 /** The one value of a metric that is of no column. */
-export function single(value: number | undefined, rows: number): MetricValues {
+function single(value: number | undefined, rows: number): MetricValues {
   const isThere = value !== undefined && !Number.isNaN(value);
   return isThere ? new Map([["", { value, rows }]]) : new Map();
 }

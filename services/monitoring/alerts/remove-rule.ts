@@ -17,7 +17,7 @@ export async function removeRule(alerts: AlertStore, name: string, etag: string)
 }
 
 /** Resolves the alerts of a marked rule and removes it. */
-export async function finishRemoval(alerts: AlertStore, rule: AlertRuleRecord): Promise<void> {
+async function finishRemoval(alerts: AlertStore, rule: AlertRuleRecord): Promise<void> {
   for await (const { _id } of alerts.allActive({ ruleUid: rule.uid })) {
     await alerts.change(_id, (alert) => endedAlert(alert, { rule, why: WHY, now: alerts.now() }));
   }

@@ -1,7 +1,7 @@
 // How long to wait before something is tried again. Pure; the randomness is the caller's.
 
 /** Of any pause. */
-export const PAUSE_MS_MAX = 3_600_000;
+const PAUSE_MS_MAX = 3_600_000;
 /** The share of a pause that is random, so that what failed together does not come back together. */
 const JITTER = 0.25;
 

@@ -5,7 +5,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { WatchAlertsResponseSchema } from "../../../gen/plinth/monitoring/v1/alert_service_pb.js";
-import type { Stored } from "../../common/documents/port.ts";
+import { newestChanges, type PendingItem } from "../../common/documents/newest-changes.ts";
+import type { Change, Stored } from "../../common/documents/port.ts";
 import { FailedPrecondition } from "../../common/errors/domain-error.ts";
 import type { AlertRecord } from "./alert.ts";
 import type { AlertStore } from "./alert-store.ts";
@@ -39,7 +40,16 @@ export async function* watchAlerts(alerts: AlertStore, watch: AlertsWatch): Asyn
     after = decodeToken(watch.resumeToken, workspace);
   }
   let resumeToken = encodeToken(workspace, after);
-  for await (const { kind, alert } of newest(alerts, watch, after)) {
+  const changes = newestChanges<Change<AlertRecord>, Told>({
+    open: (until) => alerts.changes(after, until),
+    itemsOf: (change) => {
+      return change.kind === "put" && isSeen(change.document, workspace)
+        ? toldOf(change.document)
+        : [];
+    },
+    signal,
+  });
+  for await (const { kind, alert } of changes) {
     if (kind === "retraining") {
       yield { event: { case: "retraining", value: retrainingOf(alert) }, resumeToken };
     } else {
@@ -49,69 +59,28 @@ export async function* watchAlerts(alerts: AlertStore, watch: AlertsWatch): Asyn
   }
 }
 
-interface Pending {
+type Alert = Stored<AlertRecord>;
+
+/** What is told of an alert. */
+interface Told {
   readonly kind: "alert" | "retraining";
-  readonly alert: Stored<AlertRecord>;
+  readonly alert: Alert;
 }
 
-/**
- * The changes of a workspace, with those that a later one of the same alert has overtaken left out.
- * They come by revision, so that all up to the one last given have been given or overtaken.
- */
-async function* newest(
-  alerts: AlertStore,
-  watch: AlertsWatch,
-  after: number,
-): AsyncGenerator<Pending> {
-  const pending = new Map<string, Pending>();
-  const done = new AbortController();
-  const signal = AbortSignal.any([watch.signal, done.signal]);
-  let bell = Promise.withResolvers<void>();
-  let ending: { readonly error?: unknown } | undefined;
-  const pump = (async () => {
-    try {
-      for await (const change of alerts.changes(after, signal)) {
-        if (change.kind === "put" && isSeen(change.document, watch.workspace)) {
-          const alert = change.document;
-          if (alert.version === alert.retrainingVersion) {
-            pending.set(`${alert._id} retraining`, { kind: "retraining", alert });
-          }
-          // Deleted first, so that it moves to the end of the order.
-          pending.delete(alert._id);
-          pending.set(alert._id, { kind: "alert", alert });
-          bell.resolve();
-        }
-      }
-      ending = {};
-    } catch (error) {
-      ending = { error };
-    }
-    bell.resolve();
-  })();
-  try {
-    while (true) {
-      const [next] = pending;
-      if (next !== undefined) {
-        pending.delete(next[0]);
-        yield next[1];
-      } else if (ending !== undefined) {
-        if ("error" in ending) {
-          throw ending.error;
-        }
-        return;
-      } else {
-        await bell.promise;
-        bell = Promise.withResolvers<void>();
-      }
-    }
-  } finally {
-    done.abort();
-    await pump;
-  }
+/** A request for retraining is not held up by the changes that come behind it. */
+function toldOf(alert: Alert): PendingItem<Told>[] {
+  const { _id, version, retrainingVersion } = alert;
+  const change = { key: _id, item: { kind: "alert", alert } } as const;
+  const request = {
+    key: `${_id} retraining`,
+    item: { kind: "retraining", alert },
+    keepsPlace: true,
+  } as const;
+  return version === retrainingVersion ? [request, change] : [change];
 }
 
 /** Of the workspace, and not a change that nobody sees. */
-function isSeen(alert: Stored<AlertRecord>, workspace: string): boolean {
+function isSeen(alert: Alert, workspace: string): boolean {
   return alert.workspace === workspace && alert.version !== alert.quietVersion;
 }
 

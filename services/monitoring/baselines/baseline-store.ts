@@ -6,12 +6,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { BlobStore } from "../../common/blobs/port.ts";
 import type { Clock } from "../../common/clock.ts";
+import { FeedFollower, idOf } from "../../common/documents/follow-feed.ts";
 import type { Collection, DocumentStore, Stored } from "../../common/documents/port.ts";
 import { collect, withoutStamps } from "../../common/documents/resource.ts";
 import { Aborted, AlreadyExists, DataLoss, NotFound } from "../../common/errors/domain-error.ts";
 import type { MonitoringConfig } from "../config.ts";
 import type { MonitoringEvents } from "../events.ts";
-import { FeedFollower } from "../monitors/follow-feed.ts";
 import type { WindowLayout } from "../sketch/column-layout.ts";
 import type { BaselineProfile } from "../sketch/column-profile.ts";
 import type { WindowSketch } from "../sketch/window-sketch.ts";
@@ -96,7 +96,7 @@ export class BaselineStore implements AsyncDisposable {
     const profiles = await ProfileBlobs.open(deps.documents, deps.blobs);
     const store = new BaselineStore(deps, collection, profiles);
     store.#follower = await FeedFollower.start(collection, {
-      changed: (id) => store.#forget(id),
+      changed: (change) => store.#forget(idOf(change)),
       missed: () => store.#forget(),
     });
     return store;

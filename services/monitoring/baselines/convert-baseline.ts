@@ -59,6 +59,6 @@ export function learningMessage(
 }
 
 /** The name of a version's baseline. */
-export function baselineNameOf(modelVersion: string): string {
+function baselineNameOf(modelVersion: string): string {
   return baselineName.format(modelVersionName.parse(modelVersion, "model_version"));
 }

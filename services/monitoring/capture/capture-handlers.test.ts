@@ -12,7 +12,14 @@ import { startRpcServer } from "../../common/rpc/server.ts";
 import { createLogger } from "../../common/telemetry/log.ts";
 import { createEvents } from "../events.ts";
 import { draftLayout } from "../sketch/column-layout.ts";
-import { type Replica, START_US, TARGET_ID, useReplica, useShared } from "../windows/testing.ts";
+import {
+  MINUTE_US,
+  type Replica,
+  START_US,
+  TARGET_ID,
+  useReplica,
+  useShared,
+} from "../windows/testing.ts";
 import { captureHandlers } from "./capture-handlers.ts";
 import type { DecodedBatch } from "./decoded-batch.ts";
 import { type BatchInit, bytesOf, captured, elementsOf } from "./testing.ts";
@@ -200,6 +207,43 @@ describe("capture-handlers", () => {
     expect(await rows()).toBe(9);
     const [info] = await replica.windows.list(TARGET_ID, {});
     expect(info!.sizeBytes).toBeLessThan(2000);
+  });
+
+  it("refuses of a batch with too many windows the rows of the oldest", async () => {
+    const { client, replica } = await useCapture();
+    // Two rows a minute, from 1,026 minutes before on; the three oldest windows are too many.
+    const minutes = Array.from({ length: 1027 }, (_, i) => i - 1026);
+    const requests = [
+      start(),
+      batch({
+        rows: 2054,
+        inferences: {
+          rows: minutes.map(() => 2),
+          eventTimesUs: minutes.map((minute) => BigInt(START_US + minute * MINUTE_US)),
+        },
+        inputs: [{ name: "x", datatype: "FP32", contents: bytesOf(new Float32Array(2054)) }],
+        outputs: [{ name: "p", datatype: "FP64", contents: bytesOf(new Float64Array(2054)) }],
+      }),
+    ];
+    for (const _sending of ["first", "again"]) {
+      const answer = await client.captureInferences(stream(...requests));
+      expect(answer).toMatchObject({
+        rows: 2048n,
+        refusedRows: 6n,
+        refusals: [{ sequence: 1n, reason: expect.stringMatching(/^6 of its rows fall into/) }],
+      });
+      const infos = await replica.windows.list(TARGET_ID, {});
+      expect(infos.map(({ startUs, rows }) => [(startUs - START_US) / MINUTE_US, rows])).toEqual(
+        minutes
+          .slice(3)
+          .map((minute) => [minute, 2])
+          .toReversed(),
+      );
+    }
+    expect(replica.notCounted).toEqual([
+      ["refused", 6],
+      ["refused", 6],
+    ]);
   });
 
   it("does not let a key of one workspace write into another", async () => {

@@ -17,6 +17,7 @@ import { deploymentName, modelVersionName } from "../../common/names.ts";
 import type { ServiceHandlers } from "../../common/rpc/context.ts";
 import type { MonitoringConfig } from "../config.ts";
 import type { MonitoringEvents } from "../events.ts";
+import { BATCH_WINDOWS_MAX } from "../windows/split-batch.ts";
 import type { WindowStore } from "../windows/window-store.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { type BatchSender, decodeBatch, decodedBytes } from "./decode-batch.ts";
@@ -151,8 +152,11 @@ class CaptureStream {
     try {
       const decoded = decodeBatch(batch, { ...sender, columnsMax: config.columnsMax });
       await predictions.keep(decoded);
-      const { counted } = await windows.count(decoded);
+      const { counted, refused } = await windows.count(decoded);
       this.#rows += counted;
+      if (refused > 0) {
+        this.#note(batch, { rows: refused, reason: tooManyWindows(refused) });
+      }
     } catch (error) {
       if (error instanceof InvalidArgument) {
         this.#refuse(batch, error);
@@ -162,15 +166,32 @@ class CaptureStream {
     }
   }
 
-  #refuse({ sequence, rows, deployment }: CapturedBatch, { message }: InvalidArgument): void {
-    this.#refusedRows += rows;
-    if (this.#refusals.length < REFUSALS_SHOWN) {
-      this.#refusals.push({ sequence, reason: message.slice(0, REASON_LENGTH_MAX) });
-    }
+  #refuse(batch: CapturedBatch, { message }: InvalidArgument): void {
+    const { deployment, rows } = batch;
+    this.#note(batch, { rows, reason: message });
     if (deploymentName.match(deployment) !== undefined) {
       this.#deps.events.rowsNotCounted(deployment, "refused", rows);
     }
   }
+
+  /** For the answer. */
+  #note(
+    { sequence }: CapturedBatch,
+    { rows, reason }: { readonly rows: number; readonly reason: string },
+  ): void {
+    this.#refusedRows += rows;
+    if (this.#refusals.length < REFUSALS_SHOWN) {
+      this.#refusals.push({ sequence, reason: reason.slice(0, REASON_LENGTH_MAX) });
+    }
+  }
+}
+
+function tooManyWindows(rows: number): string {
+  return (
+    `${rows} of its rows fall into older windows than the ${BATCH_WINDOWS_MAX} newest that it has ` +
+    "rows for, which are all that are counted. Send smaller batches, or make the windows of the " +
+    "deployment longer."
+  );
 }
 
 /** @throws PermissionDenied; names that are none are refused later. */

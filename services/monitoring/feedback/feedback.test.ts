@@ -78,6 +78,16 @@ async function useReceivers() {
   return { models, views, state, channel };
 }
 
+/** Notes which targets are to be told of. */
+class HeardFeedback extends Feedback {
+  readonly heard: string[] = [];
+
+  override soon(target: string): void {
+    this.heard.push(target);
+    super.soon(target);
+  }
+}
+
 async function useFeedback() {
   const stores = await useStores();
   const receivers = await useReceivers();
@@ -89,7 +99,7 @@ async function useFeedback() {
     changes: store.changes.bind(store),
   };
   const metrics: Record<string, number> = {};
-  const feedback = new Feedback({
+  const feedback = new HeardFeedback({
     ...stores,
     alerts,
     predictions: { latestMetrics: async () => metrics },
@@ -263,7 +273,11 @@ describe("feedback", () => {
     const told = models.length;
     await store.change(alert._id, (current) => ({ ...current, summary: "a delivery" }));
     await store.change(alert._id, (current) => ({ ...current, phase: "RESOLVED" }));
-    await expect.poll(() => models.length).toBe(told + 1);
+    await expect.poll(() => models.length).toBeGreaterThan(told);
+    await store.begin({ ...alert, _id: `${like._id}-3`, activeSeries: "t", target: "other" });
+    await expect.poll(() => feedback.heard.at(-1)).toBe("other");
+    const heard = feedback.heard.filter((target) => target !== like.target);
+    expect(heard).toEqual([targetId(V1), targetId(V1), "other"]);
   });
 
   it("tells nobody where nobody is known", async () => {

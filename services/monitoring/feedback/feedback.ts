@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { FeatureRegistryService } from "../../../gen/plinth/features/v1/feature_registry_service_pb.js";
 import { ModelService } from "../../../gen/plinth/registry/v1/model_service_pb.js";
+import { FeedFollower } from "../../common/documents/follow-feed.ts";
 import { NotFound } from "../../common/errors/domain-error.ts";
 import { type Channel, createClient } from "../../common/rpc/client.ts";
 import type { Client } from "../../common/rpc/context.ts";
@@ -20,8 +21,6 @@ import { viewHealths } from "./view-health.ts";
 const CALL_TIMEOUT_MS = 5000;
 /** Windows looked at for the newest one that has a verdict. */
 const RECENT_MAX = 24;
-/** Pause before the alerts are followed again. */
-const FOLLOW_RETRY_MS = 1000;
 /** Pauses between tries of what is told after an alert changed; then the next window tells. */
 const RETRY_MS: readonly number[] = [1000, 5000, 30_000];
 
@@ -46,7 +45,7 @@ export class Feedback implements AsyncDisposable {
   readonly #models: Client<typeof ModelService> | undefined;
   readonly #views: Client<typeof FeatureRegistryService> | undefined;
   readonly #stop = new AbortController();
-  #following: Promise<void> | undefined;
+  #follower: AsyncDisposable | undefined;
   /** By target: whether it is to be told once more when what is under way has ended. */
   readonly #telling = new Map<string, { again: boolean; done: Promise<void> }>();
 
@@ -58,7 +57,7 @@ export class Feedback implements AsyncDisposable {
 
   /** Begins to follow the alerts: what they change of a version is told between windows too. */
   start(): void {
-    this.#following ??= this.#follow();
+    this.#follower ??= this.#follow();
   }
 
   /**
@@ -102,35 +101,31 @@ export class Feedback implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await this.#following;
+    await this.#follower?.[Symbol.asyncDispose]();
     await Promise.all(Array.from(this.#telling.values(), ({ done }) => done));
   }
 
-  async #follow(): Promise<void> {
+  #follow(): AsyncDisposable {
     const { alerts, events } = this.#deps;
-    const { signal } = this.#stop;
     const phases = new Map<string, string>();
-    while (!signal.aborted) {
-      try {
-        for await (const change of alerts.changes(await alerts.revision(), signal)) {
-          if (change.kind === "put") {
-            const { _id, target, phase } = change.document;
-            // Deliveries and actions are changes of an alert too.
-            if (phases.get(_id) !== phase) {
-              this.soon(target);
-            }
-            if (phase === "RESOLVED") {
-              phases.delete(_id);
-            } else {
-              phases.set(_id, phase);
-            }
+    return FeedFollower.begin(alerts, {
+      changed: (change) => {
+        if (change.kind === "put") {
+          const { _id, target, phase } = change.document;
+          // Deliveries and actions are changes of an alert too.
+          if (phases.get(_id) !== phase) {
+            this.soon(target);
+          }
+          if (phase === "RESOLVED") {
+            phases.delete(_id);
+          } else {
+            phases.set(_id, phase);
           }
         }
-      } catch (error) {
-        events.backgroundFailed("feedback", "alerts", error);
-        await sleepUntil(FOLLOW_RETRY_MS, signal);
-      }
-    }
+      },
+      missed: () => phases.clear(),
+      broke: (error) => events.backgroundFailed("feedback", "alerts", error),
+    });
   }
 
   async #tellSoon(targetId: string, entry: { again: boolean }): Promise<void> {

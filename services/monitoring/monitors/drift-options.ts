@@ -18,7 +18,7 @@ import {
 
 const COLUMNS_MAX = 1000;
 /** As of a column's name in a layout. */
-export const COLUMN_NAME_LENGTH_MAX = 512;
+const COLUMN_NAME_LENGTH_MAX = 512;
 
 const METHODS: Readonly<Record<DriftMethod, MethodMessage>> = {
   psi: MethodMessage.PSI,

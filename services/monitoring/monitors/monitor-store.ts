@@ -4,11 +4,11 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../../common/clock.ts";
+import { FeedFollower, idOf } from "../../common/documents/follow-feed.ts";
 import type { Collection, Document, DocumentStore, Stored } from "../../common/documents/port.ts";
 import { withoutStamps } from "../../common/documents/resource.ts";
 import { Aborted, AlreadyExists } from "../../common/errors/domain-error.ts";
 import { etagOf, requireEtag } from "../../common/etag.ts";
-import { FeedFollower } from "./follow-feed.ts";
 import { DEFAULT_SETTINGS, type MonitorSettings } from "./monitor-settings.ts";
 
 /** Deployments held in memory; the one that was read first goes first. */
@@ -48,7 +48,7 @@ export class MonitorStore implements AsyncDisposable {
     });
     const store = new MonitorStore(collection, clock);
     store.#follower = await FeedFollower.start(collection, {
-      changed: (id) => store.#forget(id),
+      changed: (change) => store.#forget(idOf(change)),
       missed: () => store.#forget(),
     });
     return store;

@@ -76,21 +76,6 @@ export function noLabels(task: Task, rows: number): ChunkLabels {
     : { task, values: new Float64Array(rows).fill(Number.NaN) };
 }
 
-/** How many rows have a label. */
-export function countLabels(labels: ChunkLabels): number {
-  let count = 0;
-  if (labels.task === "classification") {
-    for (const code of labels.codes) {
-      count += code === NONE ? 0 : 1;
-    }
-  } else {
-    for (const value of labels.values) {
-      count += Number.isNaN(value) ? 0 : 1;
-    }
-  }
-  return count;
-}
-
 /** Gives texts their places, each once. */
 export class TextTable {
   readonly #places = new Map<string, number>();

@@ -2,7 +2,6 @@
 // by segment. Nothing is added up from parts, so the area under a curve of a month is that of its
 // rows.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { TaskType } from "../../../gen/plinth/monitoring/v1/monitor_pb.js";
@@ -12,6 +11,7 @@ import {
   type PerformanceSlice,
 } from "../../../gen/plinth/monitoring/v1/performance_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { inTurns } from "../../common/in-turns.ts";
 import type { BaselineStore } from "../baselines/baseline-store.ts";
 import type { MonitorStore } from "../monitors/monitor-store.ts";
 import { type AskedRange, rangeMessage } from "../reports/time-range.ts";
@@ -78,7 +78,7 @@ export async function performanceOf(
   });
   const classes = measured.task === "classification" ? measured.model.classes : [];
   const isBinary = measured.task === "classification" && measured.model.positive !== undefined;
-  const { overall, byWindow, bySegment } = await slices(measured, segments, signal);
+  const { overall, byWindow, bySegment } = await inTurns(slicing(measured, segments), signal);
   return create(PerformanceReportSchema, {
     ...names,
     range: rangeMessage(spanOf(windows)),
@@ -165,12 +165,17 @@ function sliceOfAll(measured: MeasuredRows): PerformanceSlice {
   return measureSlice(measured, { first: 0, count }, { range, notKept, hasConfusion: true });
 }
 
-/** One after the other, with turns for other work between them. */
-async function slices(
+interface Slices {
+  readonly overall: PerformanceSlice;
+  readonly byWindow: PerformanceSlice[];
+  readonly bySegment: PerformanceSlice[];
+}
+
+/** One a step. */
+function* slicing(
   measured: MeasuredRows,
   segments: readonly Segment[],
-  signal: AbortSignal | undefined,
-) {
+): Generator<undefined, Slices> {
   const classes = measured.task === "classification" ? measured.model.classes.length : 0;
   const parts = measured.windows.length + segments.length;
   const hasConfusion =
@@ -178,23 +183,18 @@ async function slices(
   const overall = sliceOfAll(measured);
   const byWindow: PerformanceSlice[] = [];
   for (const { window, first } of measured.windows) {
-    await turn(signal);
+    yield;
     const { startUs, endUs, rows: count, notKept } = window;
     const of = { range: { startUs, endUs }, notKept, hasConfusion };
     byWindow.push(measureSlice(measured, { first, count }, of));
   }
   const bySegment: PerformanceSlice[] = [];
   for (const { column, segment, rows } of segments) {
-    await turn(signal);
+    yield;
     const of = { segmentColumn: column, segment, notKept: 0, hasConfusion };
     bySegment.push(measureSlice(measured, { rows }, of));
   }
   return { overall, byWindow, bySegment };
-}
-
-async function turn(signal: AbortSignal | undefined): Promise<void> {
-  await nextTurn();
-  signal?.throwIfAborted();
 }
 
 function spanOf(windows: readonly WindowSpan[]): WindowSpan {

@@ -6,6 +6,7 @@ import type { Document } from "../../common/documents/port.ts";
 import type { DecodedBatch } from "../capture/decoded-batch.ts";
 import type { MonitorSettings, TaskSettings } from "../monitors/monitor-settings.ts";
 import { targetId } from "../target.ts";
+import { BATCH_WINDOWS_MAX } from "../windows/split-batch.ts";
 import { placeOf } from "./prediction-pace.ts";
 
 /** What was decided when a batch came first. */
@@ -73,7 +74,11 @@ export interface PlannedInference {
   readonly rows: number;
 }
 
-/** The windows that inferences of the batch fall into, oldest first. */
+/**
+ * The windows that inferences of the batch fall into, oldest first. As many of the newest as are
+ * counted: what is refused there is not kept here, in each sending, but where the length of the
+ * windows was changed and rows before and after it are in one batch.
+ */
 export function windowsOf(batch: DecodedBatch, plan: BatchPlan): PlannedWindow[] {
   const windows = new Map<number, { inferences: PlannedInference[]; notKept: number }>();
   const { inferences } = batch;
@@ -95,5 +100,6 @@ export function windowsOf(batch: DecodedBatch, plan: BatchPlan): PlannedWindow[]
   }
   return [...windows]
     .sort(([a], [b]) => a - b)
+    .slice(-BATCH_WINDOWS_MAX)
     .map(([startUs, window]) => ({ startUs, endUs: startUs + plan.windowUs, ...window }));
 }

@@ -10,7 +10,8 @@ import type {
   PerformanceSlice,
 } from "../../../gen/plinth/monitoring/v1/performance_pb.js";
 import type { Clock } from "../../common/clock.ts";
-import type { Collection, Document, DocumentStore } from "../../common/documents/port.ts";
+import type { DocumentStore } from "../../common/documents/port.ts";
+import { insertIfNew } from "../../common/documents/resource.ts";
 import { AlreadyExists } from "../../common/errors/domain-error.ts";
 import type { BaselineStore } from "../baselines/baseline-store.ts";
 import type { DecodedBatch } from "../capture/decoded-batch.ts";
@@ -242,7 +243,10 @@ export class PredictionStore {
     const expireTime = plan.predictionsExpire;
     const erased = new Map<string, Uint8Array>();
     await inParallel(chunks, CHUNKS_MAX, async (chunk) => {
-      const isNew = await insertNew(this.collections.chunks, chunkRecord(chunk, owner, expireTime));
+      const isNew = await insertIfNew(
+        this.collections.chunks,
+        chunkRecord(chunk, owner, expireTime),
+      );
       if (!isNew) {
         const stored = await this.collections.chunks.findOne({ _id: chunk.id });
         const rows = stored && decodeRows(stored.data).erased;
@@ -260,7 +264,7 @@ export class PredictionStore {
 
   async #storeReferences(references: readonly Reference[]): Promise<void> {
     await inParallel(references, WRITES_MAX, (reference) => {
-      return insertNew(this.collections.references, reference);
+      return insertIfNew(this.collections.references, reference);
     });
   }
 }
@@ -280,20 +284,4 @@ function chunkRecord(chunk: BuiltChunk, owner: string, expireTime: Date): ChunkR
     labels: new Uint8Array(0),
     expireTime,
   };
-}
-
-/** False: it is there already, and stays as it is. */
-async function insertNew<T extends Document>(
-  collection: Collection<T>,
-  document: T,
-): Promise<boolean> {
-  try {
-    await collection.insertOne(document);
-    return true;
-  } catch (error) {
-    if (error instanceof AlreadyExists) {
-      return false;
-    }
-    throw error;
-  }
 }

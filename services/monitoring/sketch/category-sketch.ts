@@ -172,7 +172,7 @@ export function copyCategory(sketch: CategorySketch): CategorySketch {
   return copy;
 }
 
-export function sameCategoryLayout(a: CategoryLayout, b: CategoryLayout): boolean {
+function sameCategoryLayout(a: CategoryLayout, b: CategoryLayout): boolean {
   return (
     a === b ||
     (a.keptMax === b.keptMax &&

@@ -2,8 +2,14 @@ import { describe, expect, it } from "vitest";
 import { DomainError } from "../../common/errors/domain-error.ts";
 import { draftLayout, type NumericColumn } from "./column-layout.ts";
 import { chooseLayout, decodeProfile, encodeProfile, profileOfDraft } from "./column-profile.ts";
-import { finiteCount, type NumericSketch, quantileError, quantilesOf } from "./numeric-sketch.ts";
-import { fineHistogram, shareCounts, widthHistogram } from "./read-histogram.ts";
+import {
+  countsOn,
+  finiteCount,
+  type NumericSketch,
+  quantileError,
+  quantilesOf,
+} from "./numeric-sketch.ts";
+import { fineHistogram, widthHistogram } from "./read-histogram.ts";
 import { COLUMNS, DRAWS, drawBatch, mergeInAnyOrder, seeded, sketchOf } from "./testing.ts";
 import {
   columnOf,
@@ -53,7 +59,7 @@ describe("column-profile", () => {
     for (const name of ["normal", "logNormal", "farFromZero", "times"]) {
       const { column, sketch } = numeric(profile.baseline, name);
       const n = finiteCount(sketch);
-      const shares = shareCounts(column, sketch);
+      const shares = countsOn(sketch, column.shareEdges);
       expect(shares.length).toBe(10);
       for (const share of shares) {
         expect(share / n, name).toBeCloseTo(0.1, 2);
@@ -77,7 +83,7 @@ describe("column-profile", () => {
     expect([...histogram.counts]).toEqual([200, 200, 200]);
     expect(histogram.distinct).toBe(3);
     const constant = numeric(profile.baseline, "constant");
-    expect(shareCounts(constant.column, constant.sketch)).toEqual([
+    expect(countsOn(constant.sketch, constant.column.shareEdges)).toEqual([
       0,
       finiteCount(constant.sketch),
       0,

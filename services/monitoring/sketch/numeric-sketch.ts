@@ -242,7 +242,7 @@ export function copyNumeric(sketch: NumericSketch): NumericSketch {
   };
 }
 
-export function sameNumericLayout(a: NumericLayout, b: NumericLayout): boolean {
+function sameNumericLayout(a: NumericLayout, b: NumericLayout): boolean {
   return (
     a === b ||
     (a.center === b.center &&

@@ -1,27 +1,14 @@
 // The histograms that drift measures are computed on, read from a numeric column's sketch: on the
 // baseline's edges, or as fine as the quantile sketch is. The counts are exact in both.
 
+import type { NumericHistogram } from "../drift/distribution.ts";
 import { nextUp } from "../next-up.ts";
 import { closing, type NumericColumn } from "./column-layout.ts";
 import { countsOn, finiteCount, momentsOf, type NumericSketch } from "./numeric-sketch.ts";
 import { bucketsAreValues, listBuckets } from "./value-buckets.ts";
 
 /** As the drift measures take it: bins hold their left edge, the last one its right edge too. */
-export interface ReadHistogram {
-  readonly edges: Float64Array;
-  readonly counts: Float64Array;
-  readonly below: number;
-  readonly above: number;
-  /** All finite values. */
-  readonly n: number;
-  /** NaN where n is 0; so are max, mean and std. */
-  readonly min: number;
-  readonly max: number;
-  readonly mean: number;
-  readonly std: number;
-  /** How many different values; absent where they were too many to be told apart. */
-  readonly distinct?: number;
-}
+export type ReadHistogram = Omit<NumericHistogram, "form">;
 
 /** On the edges of equal width; undefined where the baseline had no values to choose them from. */
 export function widthHistogram(
@@ -39,11 +26,6 @@ export function widthHistogram(
     above: counts.at(-1)!,
     ...summaryOf(sketch),
   };
-}
-
-/** Counts between the edges of equal shares; the outer bins are open. One bin without edges. */
-export function shareCounts(column: NumericColumn, sketch: NumericSketch): number[] {
-  return countsOn(sketch, column.shareEdges);
 }
 
 /**

@@ -1,9 +1,9 @@
 // The sketches of all columns of one (version, window): what replicas count apart, merge, and
 // keep as a few kilobytes. Mutable while rows come in; equal contents have equal bytes.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { promisify } from "node:util";
 import { crc32, zstdCompress, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { inTurns } from "../../common/in-turns.ts";
 import { readCategories, writeCategories } from "./category-codec.ts";
 import {
   addBools,
@@ -40,9 +40,6 @@ const ID_BYTES_MAX = 64;
 const CHECKSUM_BYTES = 4;
 /** Far above what 2,000 columns take. */
 const SEALED_BYTES_MAX = 2 ** 28;
-
-/** How long other work of the process waits for a window that is encoded in turns. */
-const TURN_MS = 10;
 
 const compress = promisify(zstdCompress);
 
@@ -135,20 +132,14 @@ export function encodeWindow(window: WindowSketch): Uint8Array {
  */
 export async function encodeWindowInTurns(window: WindowSketch): Promise<Uint8Array> {
   const writer = new SketchWriter();
-  let turnMs = performance.now();
-  for (const _ of columnsInto(writer, window)) {
-    if (performance.now() - turnMs > TURN_MS) {
-      await nextTurn();
-      turnMs = performance.now();
-    }
-  }
+  await inTurns(columnsInto(writer, window));
   const bytes = writer.finish();
   // With the size, which the other way of compressing knows by itself, the bytes are the same.
   return withChecksum(await compress(bytes, { pledgedSrcSize: bytes.length }));
 }
 
 /** Writes what a window's bytes begin with, then a column a step. */
-function* columnsInto(writer: SketchWriter, window: WindowSketch): Generator<void> {
+function* columnsInto(writer: SketchWriter, window: WindowSketch): Generator<undefined, void> {
   writer.byte(VERSION);
   writer.text(window.layout.id);
   writer.varint(window.rows);

@@ -43,7 +43,9 @@ export interface CountedBatch {
   readonly counted: number;
   readonly late: number;
   readonly future: number;
-  /** The windows that its inferences fall into, late ones too; places in its inferences. */
+  /** Rows of older windows than the newest BATCH_WINDOWS_MAX; they are counted nowhere, for good. */
+  readonly refused: number;
+  /** The windows of the other inferences, late ones too; places in the batch's inferences. */
   readonly places: readonly (WindowRange & { readonly inferences: readonly number[] })[];
 }
 
@@ -77,13 +79,20 @@ export async function countBatch(
     events.rowsCounted(deployment, outcome.fresh);
     events.rowsNotCounted(deployment, "late", late);
     events.rowsNotCounted(deployment, "future", split.futureRows);
+    events.rowsNotCounted(deployment, "refused", split.refusedRows);
   } else {
     events.rowsCounted(deployment, batch.rows);
   }
   events.rowsNotCounted(deployment, "dropped", batch.droppedRows);
   await targets.note(live, batch, { newestUs: split.newestUs, settings });
-  const future = place.kind === "window" ? split.futureRows : 0;
-  return { counted, late, future, places: split.shares };
+  const isLearned = place.kind === "learned";
+  return {
+    counted,
+    late,
+    future: isLearned ? 0 : split.futureRows,
+    refused: isLearned ? 0 : split.refusedRows,
+    places: split.shares,
+  };
 }
 
 interface Counting {

@@ -2,8 +2,8 @@
 // row once. Parts are read before records: one that is merged between the two reads is in a record
 // that names it.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Stored } from "../../common/documents/port.ts";
+import { inTurns } from "../../common/in-turns.ts";
 import type { WindowLayout } from "../sketch/column-layout.ts";
 import {
   mergeEncodedInto,
@@ -22,8 +22,6 @@ import { addTotals, newTotals, storedTotals } from "./window-totals.ts";
 
 /** A record that is changed while it is read is read again. */
 const TRIES_MAX = 5;
-/** How long other work of the process waits for a merge of wide windows. */
-const TURN_MS = 10;
 
 export interface ReadDeps {
   readonly parts: Pick<PartStore, "list">;
@@ -221,21 +219,24 @@ async function mergedSketch(
   layout: WindowLayout,
 ): Promise<WindowSketch> {
   const [only] = sketches;
-  if (sketches.length === 1 && only !== undefined && !(only instanceof Uint8Array)) {
-    return only;
-  }
+  return sketches.length === 1 && only !== undefined && !(only instanceof Uint8Array)
+    ? only
+    : inTurns(merging(sketches, layout));
+}
+
+/** One sketch a step. */
+function* merging(
+  sketches: readonly CachedSketch[],
+  layout: WindowLayout,
+): Generator<undefined, WindowSketch> {
   const merged = newWindowSketch(layout);
-  let turnMs = performance.now();
   for (const sketch of sketches) {
-    if (performance.now() - turnMs > TURN_MS) {
-      await nextTurn();
-      turnMs = performance.now();
-    }
     if (sketch instanceof Uint8Array) {
       mergeEncodedInto(merged, sketch);
     } else {
       mergeWindowInto(merged, sketch);
     }
+    yield;
   }
   return merged;
 }

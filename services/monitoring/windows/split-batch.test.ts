@@ -22,13 +22,31 @@ describe("split-batch", () => {
         { startUs: 10 * MINUTE_US, endUs: 11 * MINUTE_US, inferences: [3], rows: 1 },
       ],
       futureRows: 7,
+      refusedRows: 0,
       newestUs: 10 * MINUTE_US,
     });
     expect(splitByWindow(split([11, 1]), OPTIONS)).toEqual({
       shares: [],
       futureRows: 1,
+      refusedRows: 0,
       newestUs: undefined,
     });
+  });
+
+  it("refuses the rows of the oldest windows where there are too many, and no others", () => {
+    // 1,026 windows from minute -1016 to 9, two inferences each, the newest in the middle.
+    const minutes = Array.from({ length: 1026 }, (_, i) => ((i + 500) % 1026) - 1016);
+    const twice = [...minutes, ...minutes.toReversed()];
+    const batch = split(...twice.map((minute, i) => [minute, i < 1026 ? 1 : 2] as const), [11, 4]);
+    const { shares, ...rest } = splitByWindow(batch, OPTIONS);
+    expect(rest).toEqual({ futureRows: 4, refusedRows: 6, newestUs: 9 * MINUTE_US });
+    expect(shares).toHaveLength(1024);
+    expect(shares.map(({ startUs }) => startUs / MINUTE_US)).toEqual(
+      Array.from({ length: 1024 }, (_, i) => i - 1014),
+    );
+    expect(shares.every(({ rows, inferences }) => rows === 3 && inferences.length === 2)).toBe(
+      true,
+    );
   });
 
   it("takes the rows of some inferences out of every column", () => {

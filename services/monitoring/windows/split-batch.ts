@@ -1,14 +1,16 @@
 // Which rows of a batch fall into which window, and those rows as a batch of their own. Rows of one
 // inference share its time. Pure.
 
-import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import { InvalidArgument } from "../../common/errors/domain-error.ts";
 import type { DecodedBatch } from "../capture/decoded-batch.ts";
 import { type ColumnBatch, isNull, type NullBitmap } from "../sketch/column-batch.ts";
 import { type WindowLength, type WindowRange, windowAt } from "./event-clock.ts";
 
-/** Of one batch: each is a document. A sender's batch holds about a second of its traffic. */
-const WINDOWS_MAX = 1024;
+/**
+ * Windows that one batch is counted in: each is a document. A sender's batch holds about a second
+ * of its traffic, so that more are of event times that callers made up. The newest are counted,
+ * which those of the other callers in the batch are among.
+ */
+export const BATCH_WINDOWS_MAX = 1024;
 
 /** Rows of a batch that fall into one window. */
 export interface WindowShare extends WindowRange {
@@ -23,11 +25,13 @@ export interface SplitBatch {
   readonly shares: readonly WindowShare[];
   /** Rows too far in the future; they are in no share. */
   readonly futureRows: number;
+  /** Rows of windows beyond the newest BATCH_WINDOWS_MAX; they are in no share. */
+  readonly refusedRows: number;
   /** Newest event time of the others; absent: there are none. */
   readonly newestUs: number | undefined;
 }
 
-/** @throws InvalidArgument where its rows fall into too many windows. */
+/** The windows that the rows of a batch are counted in. */
 export function splitByWindow(
   batch: DecodedBatch,
   options: { readonly lengths: readonly WindowLength[]; readonly horizonUs: number },
@@ -52,15 +56,10 @@ export function splitByWindow(
     last.inferences.push(inference);
     last.rows += rows[inference]!;
   }
-  if (shares.size > WINDOWS_MAX) {
-    throw new InvalidArgument(
-      `The rows of the batch fall into ${shares.size} windows; at most ${WINDOWS_MAX} are ` +
-        "counted at once. Send smaller batches, or make the windows of the deployment longer.",
-      { reason: ErrorReason.INVALID_FIELD },
-    );
-  }
   const ascending = [...shares.values()].sort((a, b) => a.startUs - b.startUs);
-  return { shares: ascending, futureRows, newestUs };
+  const refused = ascending.splice(0, Math.max(0, ascending.length - BATCH_WINDOWS_MAX));
+  const refusedRows = refused.reduce((sum, share) => sum + share.rows, 0);
+  return { shares: ascending, futureRows, refusedRows, newestUs };
 }
 
 /** The rows of some of its inferences: the batch itself where those are all. */

@@ -15,7 +15,7 @@ import { createLogger } from "../../common/telemetry/log.ts";
 import { FakeClock } from "../../common/testing/fake-clock.ts";
 import { SeededRandom } from "../../common/testing/seeded-random.ts";
 import type { DecodedBatch } from "../capture/decoded-batch.ts";
-import { createEvents } from "../events.ts";
+import { createEvents, type MonitoringEvents, type NotCounted } from "../events.ts";
 import { DEFAULT_SETTINGS, type MonitorSettings } from "../monitors/monitor-settings.ts";
 import type { ColumnBatch } from "../sketch/column-batch.ts";
 import { draftLayout, type WindowLayout } from "../sketch/column-layout.ts";
@@ -140,6 +140,8 @@ export interface Replica extends AsyncDisposable {
   readonly store: FaultyStore;
   readonly parts: PartStore;
   readonly windows: WindowStore;
+  /** Rows that it did not count, with the reason, as the events had it. */
+  readonly notCounted: (readonly [reason: NotCounted, rows: number])[];
   /** SIGKILL: nothing of it reaches the store any more. */
   kill(): void;
 }
@@ -151,7 +153,15 @@ export async function useReplica(
 ): Promise<Replica> {
   const { clock, layouts } = shared;
   const store = new FaultyStore(shared.documents);
-  const events = createEvents(createLogger({ service: "monitoring", level: "off" }));
+  const notCounted: Replica["notCounted"] = [];
+  const events: MonitoringEvents = {
+    ...createEvents(createLogger({ service: "monitoring", level: "off" })),
+    rowsNotCounted(_deployment, reason, rows) {
+      if (rows > 0) {
+        notCounted.push([reason, rows]);
+      }
+    },
+  };
   const given = {
     documents: store,
     clock,
@@ -180,7 +190,7 @@ export async function useReplica(
   const kill = () => {
     store.isDead = true;
   };
-  return { store, parts, windows, kill, [Symbol.asyncDispose]: dispose };
+  return { store, parts, windows, notCounted, kill, [Symbol.asyncDispose]: dispose };
 }
 
 /** A layout with edges and a vocabulary, another one for each seed. */

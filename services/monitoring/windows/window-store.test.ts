@@ -59,6 +59,7 @@ describe("window-store", () => {
       counted: 33,
       late: 0,
       future: 0,
+      refused: 0,
       places: [
         expect.objectContaining({ startUs: START_US, inferences: [0, 2] }),
         expect.objectContaining({ startUs: START_US + MINUTE_US, inferences: [1] }),
@@ -305,18 +306,22 @@ describe("window-store", () => {
     expect(read).toMatchObject({ windows: 1, endUs: START_US + DAY_US });
   });
 
-  it("refuses rows of more windows than a batch may have, and counts none of them", async () => {
+  it("refuses rows of more windows than a batch may have, and counts the others once", async () => {
     const shared = await useShared({ windowUs: 1_000_000 });
     const replica = await useReplica(shared);
-    const inferences = Array.from({ length: 1025 }, (_, i) => at(-i, 1));
-    await expect(
-      replica.windows.count(drawBatch({ sequence: 1, inferences })),
-    ).rejects.toMatchObject({ kind: "InvalidArgument" });
-    expect(await replica.windows.list(TARGET_ID, {})).toEqual([]);
-    const outcome = await replica.windows.count(
-      drawBatch({ sequence: 2, inferences: inferences.slice(0, 200) }),
-    );
-    expect(outcome.counted).toBe(200);
-    expect(await replica.windows.list(TARGET_ID, {}, { limit: 500 })).toHaveLength(200);
+    const inferences = Array.from({ length: 1026 }, (_, i) => at(-i, 1));
+    const batch = drawBatch({ sequence: 1, inferences, droppedRows: 3 });
+    for (const _sending of ["first", "again"]) {
+      const { places, ...rest } = await replica.windows.count(batch);
+      expect(rest).toEqual({ counted: 1024, late: 0, future: 0, refused: 2 });
+      expect(places.map(({ inferences: some }) => some[0]).sort((a, b) => a! - b!)).toEqual(
+        Array.from({ length: 1024 }, (_, i) => i),
+      );
+      const read = await readAll(replica, shared.layouts[0]!);
+      expect(read).toMatchObject({ windows: 1024, startUs: START_US - 1_023_000_000 });
+      expect(read.sketch.rows).toBe(1024);
+      expect(read.totals).toMatchObject({ inferences: 1024, lateRows: 0, droppedRows: 3 });
+    }
+    expect(replica.notCounted[0]).toEqual(["refused", 2]);
   });
 });

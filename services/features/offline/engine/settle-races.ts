@@ -21,7 +21,7 @@ import {
 import { readNumber } from "./read-rows.ts";
 
 /** How close the creation of a row and a read are for it to be open whether the read saw it. */
-export const RACE_US = 2_000_000;
+const RACE_US = 2_000_000;
 /** The state of a row of a view that is as it was served, whatever the join gives. */
 const AS_SERVED = 3;
 

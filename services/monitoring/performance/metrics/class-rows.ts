@@ -4,8 +4,6 @@
 export const NO_CLASS = 0xffff;
 /** A label that is no class of the model. */
 export const UNKNOWN_CLASS = 0xfffe;
-/** The largest place of a class. */
-export const CLASS_MAX = 0xfffd;
 
 /** One entry a row in each array. */
 export interface ClassRows {

@@ -147,7 +147,7 @@ function scoreMetrics(given: ClassRows): OfScores {
 }
 
 /** The rows that have all scores, one of them of the predicted class and one of the label. */
-export function withScores(given: ClassRows): ClassRows {
+function withScores(given: ClassRows): ClassRows {
   const { labels, predicted, scored } = given;
   const kept = rowsWhere(given, (row) => {
     return labels[row]! < scored && predicted[row]! < scored && hasRowScores(given, row);

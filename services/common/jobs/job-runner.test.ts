@@ -2,33 +2,30 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Code } from "../../../gen/google/rpc/code_pb.js";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import { systemClock } from "../../common/clock.ts";
-import { openSqliteStore } from "../../common/documents/sqlite.ts";
-import { useStore } from "../../common/documents/testing.ts";
-import { InvalidArgument, Unavailable } from "../../common/errors/domain-error.ts";
-import { FakeClock } from "../../common/testing/fake-clock.ts";
-import { useFolder } from "../../common/testing/use-folder.ts";
-import type { RunningJob } from "./job.ts";
+import { openSqliteStore } from "../documents/sqlite.ts";
+import { useStore } from "../documents/testing.ts";
+import { InvalidArgument, Unavailable } from "../errors/domain-error.ts";
+import { FakeClock } from "../testing/fake-clock.ts";
+import { useFolder } from "../testing/use-folder.ts";
+import { HAND_BACK, type RunningJob } from "./job.ts";
 import { statusOf } from "./job-error.ts";
-import { JobStore } from "./job-store.ts";
-import { ended, newJob, until, useRunner } from "./testing.ts";
+import type { JobStore } from "./job-store.ts";
+import { ended, newJob, openTestJobs, type TestJob, until, useRunner } from "./testing.ts";
 import { watchJob } from "./watch-job.ts";
 
-const TTL_MS = 3_600_000;
-
-async function useJobs(): Promise<JobStore> {
-  return await JobStore.open(await useStore(), { clock: systemClock, ttlMs: TTL_MS });
+async function useJobs(): Promise<JobStore<TestJob>> {
+  return await openTestJobs(await useStore());
 }
 
 /** Two stores on one file, as two replicas have them. */
-async function useTwo(): Promise<readonly [JobStore, JobStore]> {
+async function useTwo(): Promise<readonly [JobStore<TestJob>, JobStore<TestJob>]> {
   const path = join(useFolder(), "store.db");
   const open = async () => {
     const documents = await openSqliteStore({ path });
     onTestFinished(async () => {
       await documents[Symbol.asyncDispose]();
     });
-    return await JobStore.open(documents, { clock: systemClock, ttlMs: TTL_MS });
+    return await openTestJobs(documents);
   };
   return [await open(), await open()];
 }
@@ -45,17 +42,17 @@ describe("JobRunner", () => {
     const jobs = await useJobs();
     useRunner(jobs, async (job) => {
       job.progress({ phase: "compacting", done: 1, total: 2, unit: "days" });
-      await until(jobs, job.name, ({ progress }) => progress !== null);
+      await until(jobs, job.job._id, ({ progress }) => progress !== null);
       job.progress({ phase: "compacting", done: 2, total: 2, unit: "days" });
-      return { ...job.work, result: { filesAfter: 1 } };
+      return { work: { ...job.job.work, result: { filesAfter: 1 } } };
     });
-    const { _id: name } = await jobs.create(newJob());
+    const { _id: name } = await jobs.create(newJob({ work: { featureView: "v" } }));
     expect(await ended(jobs, name)).toMatchObject({
       state: "SUCCEEDED",
       attempt: 1,
       error: null,
       lease: null,
-      work: { featureView: "workspaces/w/featureViews/v", result: { filesAfter: 1 } },
+      work: { featureView: "v", result: { filesAfter: 1 } },
       progress: { phase: "compacting", done: 2, total: 2, unit: "days" },
     });
   });
@@ -96,9 +93,9 @@ describe("JobRunner", () => {
     const jobs = await useJobs();
     const seen: unknown[] = [];
     useRunner(jobs, async (job) => {
-      seen.push(job.checkpoint);
-      await job.checkpointAt({ tries: seen.length });
-      if (job.work.lasting === true || seen.length < 3) {
+      seen.push(job.job.checkpoint);
+      await job.checkpoint({ checkpoint: { tries: seen.length } });
+      if (job.job.work.lasting === true || seen.length < 3) {
         throw new Unavailable("The store is away.", {
           reason: ErrorReason.DEPENDENCY_UNAVAILABLE,
           retryAfterMs: 1,
@@ -116,6 +113,26 @@ describe("JobRunner", () => {
     expect(seen).toHaveLength(8);
   });
 
+  it("tries on as long as the job gets on in between", async () => {
+    const jobs = await useJobs();
+    let done = 0;
+    const run = async (held: RunningJob<TestJob>) => {
+      done += 1;
+      // Nothing is done from the tenth time on.
+      await held.checkpoint({ checkpoint: Math.min(done, 10) });
+      throw new Unavailable("Away.", {
+        reason: ErrorReason.DEPENDENCY_UNAVAILABLE,
+        retryAfterMs: 1,
+      });
+    };
+    useRunner(jobs, run, {
+      backoffFirstMs: 1,
+      gotOn: (before, now) => before.checkpoint !== now.checkpoint,
+    });
+    const { _id: name } = await jobs.create(newJob());
+    expect(await ended(jobs, name)).toMatchObject({ state: "FAILED", attempt: 14 });
+  });
+
   it("works on no more jobs at once than it may, the longest waiting first", async () => {
     const jobs = await useJobs();
     for (let n = 0; n < 5; n++) {
@@ -126,14 +143,14 @@ describe("JobRunner", () => {
     const begun: string[] = [];
     let atOnce = 0;
     let most = 0;
-    const run = async (job: RunningJob) => {
-      begun.push(job.name);
+    const run = async (job: RunningJob<TestJob>) => {
+      begun.push(job.job._id);
       most = Math.max(most, ++atOnce);
       await gate.promise;
       atOnce -= 1;
       return {};
     };
-    useRunner(jobs, run, { config: { jobsMax: 2 } });
+    useRunner(jobs, run, { jobsMax: 2 });
     await until(jobs, names[1] ?? "", ({ state }) => state === "RUNNING");
     gate.resolve();
     for (const name of names) {
@@ -166,13 +183,13 @@ describe("JobRunner", () => {
   it("runs each job once where two replicas look for jobs", async () => {
     const [here, there] = await useTwo();
     const runs: string[] = [];
-    const run = async (job: RunningJob) => {
-      runs.push(job.name);
-      await job.checkpointAt(1);
+    const run = async (job: RunningJob<TestJob>) => {
+      runs.push(job.job._id);
+      await job.checkpoint({ checkpoint: 1 });
       return {};
     };
-    useRunner(here, run, { config: { jobsMax: 4 } });
-    useRunner(there, run, { config: { jobsMax: 4 } });
+    useRunner(here, run, { jobsMax: 4 });
+    useRunner(there, run, { jobsMax: 4 });
     const names: string[] = [];
     for (let n = 0; n < 30; n++) {
       names.push((await (n % 2 === 0 ? here : there).create(newJob()))._id);
@@ -186,20 +203,20 @@ describe("JobRunner", () => {
   it("hands its jobs on at once when it stops", async () => {
     const [here, there] = await useTwo();
     // A lease that never runs out, and no polling: only the release can hand the job on.
-    const config = { jobLeaseMs: 600_000, jobPollMs: 600_000 };
+    const config = { leaseMs: 600_000, pollMs: 600_000 };
     const half = Promise.withResolvers<void>();
     const first = useRunner(
       here,
       async (job) => {
-        await job.checkpointAt({ half: true });
+        await job.checkpoint({ checkpoint: { half: true } });
         half.resolve();
         return await untilAborted(job.signal);
       },
-      { config },
+      config,
     );
     const { _id: name } = await here.create(newJob());
     await half.promise;
-    useRunner(there, async (job) => ({ from: job.checkpoint as never }), { config });
+    useRunner(there, async (job) => ({ work: { from: job.job.checkpoint as never } }), config);
     await first.drain();
     expect(await ended(there, name)).toMatchObject({
       state: "SUCCEEDED",
@@ -209,13 +226,54 @@ describe("JobRunner", () => {
     });
   });
 
+  it("takes turns where a job is handed back, and asks for the best ones as it is told", async () => {
+    const jobs = await useJobs();
+    const turns: string[] = [];
+    const names = [await jobs.create(newJob()), await jobs.create(newJob())].map(({ _id }) => _id);
+    const run = async (held: RunningJob<TestJob>) => {
+      turns.push(held.job._id);
+      const done = Number(held.job.checkpoint) + 1;
+      await held.checkpoint({ checkpoint: done });
+      return done === 3 ? { work: { done } } : HAND_BACK;
+    };
+    const waiting = async (limit: number, signal: AbortSignal) => {
+      const found = await jobs.waiting(limit, signal);
+      return found.toSorted((a) => (a === turns.at(-1) ? 1 : -1));
+    };
+    useRunner(jobs, run, { jobsMax: 1, waiting });
+    for (const name of names) {
+      expect(await ended(jobs, name)).toMatchObject({ attempt: 3, abandoned: 0, lease: null });
+    }
+    expect(turns).toHaveLength(6);
+    expect(turns.slice(2)).toEqual([...turns.slice(0, 2), ...turns.slice(0, 2)]);
+  });
+
+  it("writes what the end calls for, and does not end the job before that worked", async () => {
+    const jobs = await useJobs();
+    const failures: unknown[] = [];
+    let calls = 0;
+    useRunner(jobs, async () => ({ work: { done: true } }), {
+      failures,
+      onEnd: async ({ work }, state) => {
+        calls += 1;
+        if (calls === 1) {
+          throw new Error("not now");
+        }
+        return { actor: `${state} ${JSON.stringify(work)}` };
+      },
+    });
+    const { _id: name } = await jobs.create(newJob());
+    expect(await ended(jobs, name)).toMatchObject({ actor: "SUCCEEDED {}", work: { done: true } });
+    expect(failures).toMatchObject([{ message: "not now" }]);
+  });
+
   it("takes over from a worker that fell silent, whose late writes are refused", async () => {
     const clock = new FakeClock();
-    const jobs = await JobStore.open(await useStore({ clock }), { clock, ttlMs: TTL_MS });
+    const jobs = await openTestJobs(await useStore({ clock }), clock);
     const { _id: name } = await jobs.create(newJob());
     // A worker that dies: it takes the job and never renews.
     const dead = await jobs.take(name, { owner: "dead", leaseMs: 2_000 });
-    const runner = useRunner(jobs, async () => ({ done: true }), { clock });
+    const runner = useRunner(jobs, async () => ({ work: { done: true } }), { clock });
     runner.lookSoon();
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await jobs.get(name)).lease?.owner).toBe("dead");
@@ -229,17 +287,17 @@ describe("JobRunner", () => {
 
   it("stops the work of a worker whose lease another took", async () => {
     const clock = new FakeClock();
-    const jobs = await JobStore.open(await useStore({ clock }), { clock, ttlMs: TTL_MS });
+    const jobs = await openTestJobs(await useStore({ clock }), clock);
     const outcome = Promise.withResolvers<unknown>();
     // The fake clock stands still, and so do the heartbeats' effects: the lease runs out.
     useRunner(
       jobs,
       async (job) => {
         await untilAborted(job.signal).catch(outcome.resolve);
-        await job.checkpointAt({ late: true });
-        return { late: true };
+        await job.checkpoint({ checkpoint: { late: true } });
+        return { work: { late: true } };
       },
-      { clock, config: { jobLeaseMs: 600_000 } },
+      { clock, leaseMs: 600_000 },
     );
     const { _id: name } = await jobs.create(newJob());
     await until(jobs, name, ({ state }) => state === "RUNNING");

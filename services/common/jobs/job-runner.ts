@@ -4,14 +4,12 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Clock } from "../../common/clock.ts";
-import type { Stored } from "../../common/documents/port.ts";
-import { Unavailable } from "../../common/errors/domain-error.ts";
-import { isForeseen } from "../../common/errors/status.ts";
-import type { FeaturesConfig } from "../config.ts";
-import type { FeaturesEvents } from "../events.ts";
+import type { Clock } from "../clock.ts";
+import type { Stored } from "../documents/port.ts";
+import { Unavailable } from "../errors/domain-error.ts";
+import { isForeseen } from "../errors/status.ts";
 import { HeldJob } from "./held-job.ts";
-import type { Job, JobKinds, JobState } from "./job.ts";
+import { HAND_BACK, type JobDocument, type JobState, type RunJob } from "./job.ts";
 import { storedError } from "./job-error.ts";
 import type { JobStore } from "./job-store.ts";
 
@@ -24,35 +22,58 @@ const FEED_RETRY_MS = 500;
 /** Ending a job is tried again this often while the store is away; then the lease decides. */
 const END_TRIES = 5;
 
-export interface JobRunnerDeps {
-  readonly config: Pick<FeaturesConfig, "jobsMax" | "jobLeaseMs" | "jobPollMs" | "tableTtlMs">;
-  readonly jobs: JobStore;
-  readonly kinds: JobKinds;
+export interface JobRunnerOptions<T extends JobDocument> {
+  readonly jobs: JobStore<T>;
+  readonly run: RunJob<T>;
+  /** Jobs worked on at once. */
+  readonly jobsMax: number;
+  readonly leaseMs: number;
+  readonly pollMs: number;
   readonly clock: Clock;
-  readonly events: Pick<FeaturesEvents, "jobEnded" | "backgroundFailed">;
+  readonly events: JobEvents<T>;
+  /** Names of jobs to take up, best first. Absent: as JobStore.waiting. */
+  readonly waiting?: (limit: number, signal: AbortSignal) => Promise<readonly string[]>;
+  /**
+   * Called before a job is ended here, perhaps more than once; what it returns is written with the
+   * end. Where it throws, the end waits and it is called again.
+   */
+  readonly onEnd?: (job: Stored<T>, state: JobState) => Promise<Partial<T>>;
+  /**
+   * Whether a job got on between two failures: then it is tried as often as after the first one.
+   * Absent: never.
+   */
+  readonly gotOn?: (before: T, now: T) => boolean;
   /** The first pause after a failure that may pass; the next ones double. Absent: a second. */
   readonly backoffFirstMs?: number;
 }
 
+/** What a runner tells; none of them may throw. */
+export interface JobEvents<T extends JobDocument> {
+  /** `durationMs` from its creation on. */
+  jobEnded(job: Stored<T>, durationMs: number): void;
+  /** Work that nobody waits for failed. */
+  backgroundFailed(work: string, subject: string, error: unknown): void;
+}
+
 /** Owns the jobs that this replica works on. */
-export class JobRunner implements AsyncDisposable {
-  readonly #deps: JobRunnerDeps;
+export class JobRunner<T extends JobDocument> implements AsyncDisposable {
+  readonly #options: JobRunnerOptions<T>;
   readonly #stop = new AbortController();
-  readonly #held = new Map<string, HeldJob>();
+  readonly #held = new Map<string, HeldJob<T>>();
   readonly #running = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #feed: Promise<void> | undefined;
   #look: Promise<void> | undefined;
   #lookAgain = false;
 
-  constructor(deps: JobRunnerDeps) {
-    this.#deps = deps;
+  constructor(options: JobRunnerOptions<T>) {
+    this.#options = options;
   }
 
   /** Takes up what waits, now, whenever the feed tells of a job, and every poll interval. */
   start(): void {
     if (this.#timer === undefined && !this.#stop.signal.aborted) {
-      this.#timer = setInterval(() => this.lookSoon(), this.#deps.config.jobPollMs).unref();
+      this.#timer = setInterval(() => this.lookSoon(), this.#options.pollMs).unref();
       this.#feed = this.#follow();
       this.lookSoon();
     }
@@ -87,7 +108,7 @@ export class JobRunner implements AsyncDisposable {
 
   async #follow(): Promise<void> {
     const { signal } = this.#stop;
-    const { jobs, events } = this.#deps;
+    const { jobs, events } = this.#options;
     while (!signal.aborted) {
       try {
         const after = await jobs.revision();
@@ -108,15 +129,15 @@ export class JobRunner implements AsyncDisposable {
     }
   }
 
-  #notice(job: Stored<Job>): void {
+  #notice(job: Stored<T>): void {
     this.#held.get(job._id)?.noticed(job);
     if (job.state === "QUEUED") {
       this.lookSoon();
     }
   }
 
-  async #noticeStored(held: HeldJob): Promise<void> {
-    held.noticed(await this.#deps.jobs.get(held.name));
+  async #noticeStored(held: HeldJob<T>): Promise<void> {
+    held.noticed(await this.#options.jobs.get(held.name));
   }
 
   async #lookWhileAsked(): Promise<void> {
@@ -126,21 +147,22 @@ export class JobRunner implements AsyncDisposable {
         await this.#takeWaiting();
       } catch (error) {
         if (!this.#stop.signal.aborted) {
-          this.#deps.events.backgroundFailed("job", "*", error);
+          this.#options.events.backgroundFailed("job", "*", error);
         }
       }
     }
   }
 
   async #takeWaiting(): Promise<void> {
-    const { jobs, config } = this.#deps;
+    const { jobs, jobsMax } = this.#options;
     const { signal } = this.#stop;
-    if (this.#running.size >= config.jobsMax) {
+    if (this.#running.size >= jobsMax) {
       return;
     }
+    const waiting = this.#options.waiting ?? jobs.waiting.bind(jobs);
     // Of those found some may be taken by other replicas in the meantime.
-    for (const name of await jobs.waiting(2 * config.jobsMax, signal)) {
-      if (this.#running.size >= config.jobsMax || signal.aborted) {
+    for (const name of await waiting(2 * jobsMax, signal)) {
+      if (this.#running.size >= jobsMax || signal.aborted) {
         return;
       }
       if (!this.#held.has(name)) {
@@ -150,8 +172,8 @@ export class JobRunner implements AsyncDisposable {
   }
 
   async #take(name: string): Promise<void> {
-    const { jobs, clock, config, events } = this.#deps;
-    const claim = { owner: randomUUID(), leaseMs: config.jobLeaseMs };
+    const { jobs, clock, leaseMs, events } = this.#options;
+    const claim = { owner: randomUUID(), leaseMs };
     const job = await jobs.take(name, claim);
     if (job === undefined) {
       return;
@@ -175,16 +197,20 @@ export class JobRunner implements AsyncDisposable {
     this.#running.add(run);
   }
 
-  async #work(held: HeldJob): Promise<void> {
+  async #work(held: HeldJob<T>): Promise<void> {
     await using _ = held;
-    const { kinds, events } = this.#deps;
-    for (let tries = 1; held.stopReason === undefined; tries++) {
+    const { run, events, gotOn } = this.#options;
+    let before = held.job;
+    for (let tries = 1, isFirst = true; held.stopReason === undefined; tries++, isFirst = false) {
       try {
-        if (tries > 1) {
+        if (!isFirst) {
           await held.beginAgain();
         }
-        const work = await kinds[held.kind](held);
-        return await this.#end(held, { state: "SUCCEEDED", work });
+        const result = await run(held);
+        if (result === HAND_BACK) {
+          return await this.#release(held);
+        }
+        return await this.#end(held, { ...result, state: "SUCCEEDED" });
       } catch (error) {
         if (held.stopReason !== undefined) {
           break;
@@ -192,8 +218,12 @@ export class JobRunner implements AsyncDisposable {
         if (!isForeseen(error)) {
           events.backgroundFailed("job", held.name, error);
         }
+        if (gotOn?.(before, held.job)) {
+          tries = 1;
+        }
+        before = held.job;
         if (!(error instanceof Unavailable) || tries === ATTEMPTS_MAX) {
-          return await this.#end(held, { state: "FAILED", error: storedError(error) });
+          return await this.#end(held, ending<T>({ state: "FAILED", error: storedError(error) }));
         }
         await this.#pause(held, tries, error);
       }
@@ -201,35 +231,34 @@ export class JobRunner implements AsyncDisposable {
     await this.#stopped(held);
   }
 
-  async #stopped(held: HeldJob): Promise<void> {
+  async #stopped(held: HeldJob<T>): Promise<void> {
     switch (held.stopReason) {
       case "cancel":
-        return this.#end(held, { state: "CANCELLED" });
+        return this.#end(held, ending<T>({ state: "CANCELLED" }));
       case "stop":
-        // Where that fails the lease runs out.
-        return held.release().catch((error) => {
-          this.#deps.events.backgroundFailed("job lease", held.name, error);
-        });
+        return this.#release(held);
       default:
         return;
     }
   }
 
-  async #end(held: HeldJob, end: Partial<Job> & { readonly state: JobState }): Promise<void> {
-    const { jobs, clock, config, events } = this.#deps;
-    // The table stays for another run that may be asked for soon, then it goes.
-    const { table } = held.work;
-    const isResult = (digest: string) => !String(table).endsWith(`/${digest}`);
-    const digests = end.state === "SUCCEEDED" ? held.digests.filter(isResult) : [];
+  async #release(held: HeldJob<T>): Promise<void> {
+    try {
+      await held.release();
+    } catch (error) {
+      // The lease runs out.
+      this.#options.events.backgroundFailed("job lease", held.name, error);
+    }
+  }
+
+  async #end(held: HeldJob<T>, end: Ending<T>): Promise<void> {
+    const { clock, events, onEnd } = this.#options;
     for (let tries = 1; ; tries++) {
       try {
-        if (typeof table === "string") {
-          await jobs.tables.keep(table, config.tableTtlMs);
-        }
-        const ended = await held.end({ ...end, digests });
+        const more = await onEnd?.(held.job, end.state);
+        const ended = await held.end({ ...more, ...end });
         if (ended !== undefined) {
-          const durationMs = clock.now() - held.createTime.getTime();
-          events.jobEnded(held.name, { kind: held.kind, state: ended.state, durationMs });
+          events.jobEnded(ended, clock.now() - ended.createTime.getTime());
         }
         return;
       } catch (error) {
@@ -242,14 +271,23 @@ export class JobRunner implements AsyncDisposable {
     }
   }
 
-  async #pause(held: HeldJob, tries: number, error: Unavailable): Promise<void> {
+  async #pause(held: HeldJob<T>, tries: number, error: Unavailable): Promise<void> {
     const ms = Math.min(Math.max(this.#backoffMs(tries), error.retryAfterMs), BACKOFF_MS_MAX);
     held.progress({ phase: `waiting to try again: ${error.message}`, done: 0, total: 0, unit: "" });
     await sleep(ms, undefined, { signal: held.signal }).catch(() => {});
   }
 
   #backoffMs(tries: number): number {
-    const first = this.#deps.backoffFirstMs ?? BACKOFF_FIRST_MS;
+    const first = this.#options.backoffFirstMs ?? BACKOFF_FIRST_MS;
     return Math.min(first * 2 ** (tries - 1), BACKOFF_MS_MAX);
   }
+}
+
+type Ending<T extends JobDocument> = Partial<T> & { readonly state: JobState };
+
+/** An ending that says nothing of the fields that T adds. */
+function ending<T extends JobDocument>(
+  end: Partial<JobDocument> & { readonly state: JobState },
+): Ending<T> {
+  return end as Ending<T>;
 }

@@ -2,21 +2,21 @@
 // it is by then, not each change in turn.
 
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import type { Stored } from "../../common/documents/port.ts";
-import { FailedPrecondition } from "../../common/errors/domain-error.ts";
-import { isEnded, type Job } from "./job.ts";
+import type { Stored } from "../documents/port.ts";
+import { FailedPrecondition } from "../errors/domain-error.ts";
+import { isEnded, type JobDocument } from "./job.ts";
 import type { JobStore } from "./job-store.ts";
 
 /**
  * The job now and after each change, until it has ended. Ends without error when the signal aborts.
  * @throws NotFound when there is none, or once it is deleted
  */
-export async function* watchJob(
-  jobs: JobStore,
+export async function* watchJob<T extends JobDocument>(
+  jobs: JobStore<T>,
   name: string,
   signal: AbortSignal,
-): AsyncGenerator<Stored<Job>> {
-  let seen: Stored<Job> | undefined;
+): AsyncGenerator<Stored<T>> {
+  let seen: Stored<T> | undefined;
   while (!signal.aborted) {
     // Read before the job: what changes in between is seen twice, not never.
     const after = await jobs.revision();
@@ -41,10 +41,10 @@ export async function* watchJob(
   }
 }
 
-async function* changesOf(
-  jobs: JobStore,
+async function* changesOf<T extends JobDocument>(
+  jobs: JobStore<T>,
   watch: { readonly name: string; readonly after: number; readonly signal: AbortSignal },
-): AsyncGenerator<Stored<Job>> {
+): AsyncGenerator<Stored<T>> {
   const { name, after, signal } = watch;
   let job = await jobs.get(name);
   yield job;
@@ -57,8 +57,9 @@ async function* changesOf(
   }
 }
 
-/** What of a job its readers see; a renewed lease is none of it. */
-function visible(job: Job): string {
-  const { state, progress, error, work, attempt, startTime, endTime } = job;
-  return JSON.stringify([state, progress, error, work, attempt, startTime, endTime]);
+/** What of a job its readers see; a renewed lease and a checkpoint are none of it. */
+function visible(job: Stored<JobDocument>): string {
+  const { version: _version, revision: _revision, updateTime: _updateTime, ...document } = job;
+  const { lease: _lease, checkpoint: _checkpoint, abandoned: _abandoned, ...seen } = document;
+  return JSON.stringify(seen, (_, value) => (value instanceof Uint8Array ? value.length : value));
 }

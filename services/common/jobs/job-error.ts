@@ -10,7 +10,7 @@ import {
   RetryInfoSchema,
 } from "../../../gen/google/rpc/error_details_pb.js";
 import { type Status, StatusSchema } from "../../../gen/google/rpc/status_pb.js";
-import { toStatus } from "../../common/errors/status.ts";
+import { toStatus } from "../errors/status.ts";
 
 /** Every message that toStatus packs. */
 const registry = createRegistry(

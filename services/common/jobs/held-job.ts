@@ -2,10 +2,10 @@
 // stop when the job is cancelled, when another worker has it, or when the server stops.
 
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import type { Clock } from "../../common/clock.ts";
-import type { Stored, Value } from "../../common/documents/port.ts";
-import { Cancelled } from "../../common/errors/domain-error.ts";
-import type { Job, JobProgress, JobState, RunningJob } from "./job.ts";
+import type { Clock } from "../clock.ts";
+import type { Stored } from "../documents/port.ts";
+import { Cancelled } from "../errors/domain-error.ts";
+import type { JobDocument, JobProgress, JobState, RunningJob } from "./job.ts";
 import type { Claim, JobStore } from "./job-store.ts";
 
 /** A heartbeat may be missed once. */
@@ -16,28 +16,28 @@ const PROGRESS_INTERVAL_MS = 500;
 /** Why the work is to stop. */
 export type StopReason = "cancel" | "lost" | "stop";
 
-export interface HeldJobParts {
-  readonly store: JobStore;
+export interface HeldJobParts<T extends JobDocument> {
+  readonly store: JobStore<T>;
   readonly clock: Clock;
   readonly claim: Claim;
-  readonly job: Stored<Job>;
+  readonly job: Stored<T>;
   /** Told of renewals that failed; the next one may do. */
   readonly onRenewalFailed: (error: unknown) => void;
 }
 
 /** Owns the lease of one job. */
-export class HeldJob implements RunningJob, AsyncDisposable {
-  readonly #parts: HeldJobParts;
+export class HeldJob<T extends JobDocument> implements RunningJob<T>, AsyncDisposable {
+  readonly #parts: HeldJobParts<T>;
   readonly #abort = new AbortController();
   readonly #heartbeat: NodeJS.Timeout;
-  #stored: Stored<Job>;
+  #stored: Stored<T>;
   #tail: Promise<unknown> = Promise.resolve();
   #stopReason: StopReason | undefined;
   #progress: JobProgress | undefined;
   #progressTimer: NodeJS.Timeout | undefined;
   #progressMs = Number.NEGATIVE_INFINITY;
 
-  constructor(parts: HeldJobParts) {
+  constructor(parts: HeldJobParts<T>) {
     this.#parts = parts;
     this.#stored = parts.job;
     const everyMs = parts.claim.leaseMs / RENEWALS_PER_LEASE;
@@ -48,36 +48,8 @@ export class HeldJob implements RunningJob, AsyncDisposable {
     return this.#stored._id;
   }
 
-  get uid(): string {
-    return this.#stored.uid;
-  }
-
-  get workspace(): string {
-    return this.#stored.workspace;
-  }
-
-  get kind(): Job["kind"] {
-    return this.#stored.kind;
-  }
-
-  get attempt(): number {
-    return this.#stored.attempt;
-  }
-
-  get createTime(): Date {
-    return this.#stored.createTime;
-  }
-
-  get work(): Job["work"] {
-    return this.#stored.work;
-  }
-
-  get digests(): readonly string[] {
-    return this.#stored.digests;
-  }
-
-  get checkpoint(): Value {
-    return this.#stored.checkpoint;
+  get job(): Stored<T> {
+    return this.#stored;
   }
 
   get signal(): AbortSignal {
@@ -97,25 +69,21 @@ export class HeldJob implements RunningJob, AsyncDisposable {
     this.#progressTimer ??= setTimeout(() => void this.#writeProgress(), waitMs).unref();
   }
 
-  async checkpointAt(
-    checkpoint: Value,
-    change: { readonly work?: Job["work"]; readonly digests?: readonly string[] } = {},
-  ): Promise<void> {
-    const written = await this.#update({ checkpoint, ...change, abandoned: 0 });
-    if (!written) {
+  async checkpoint(change: Partial<T>): Promise<void> {
+    if (!(await this.#update({ ...change, abandoned: 0 }))) {
       throw notOurs(this.name);
     }
   }
 
   /** Counts another attempt at the work, after one that failed for a reason that may pass. */
   async beginAgain(): Promise<void> {
-    if (!(await this.#update({ attempt: this.#stored.attempt + 1 }))) {
+    if (!(await this.#update({ attempt: this.#stored.attempt + 1 } as Partial<T>))) {
       throw notOurs(this.name);
     }
   }
 
   /** Ends the job. The document as it ended, or undefined when it was no longer this worker's. */
-  end(change: Partial<Job> & { readonly state: JobState }): Promise<Stored<Job> | undefined> {
+  end(change: Partial<T> & { readonly state: JobState }): Promise<Stored<T> | undefined> {
     const progress = this.#progress ?? this.#stored.progress;
     return this.#inOrder(() =>
       this.#parts.store.end(this.#stored, this.#parts.claim.owner, { progress, ...change }),
@@ -128,7 +96,7 @@ export class HeldJob implements RunningJob, AsyncDisposable {
   }
 
   /** What the feed says of the job; it may lag behind what was written here. */
-  noticed(job: Stored<Job>): void {
+  noticed(job: Stored<T>): void {
     if (job.version < this.#stored.version) {
       return;
     }
@@ -172,14 +140,14 @@ export class HeldJob implements RunningJob, AsyncDisposable {
       return;
     }
     try {
-      await this.#update({ progress });
+      await this.#update({ progress } as Partial<T>);
     } catch (error) {
       // The heartbeat decides what that means; progress comes again.
       this.#parts.onRenewalFailed(error);
     }
   }
 
-  #update(change: Partial<Job>): Promise<boolean> {
+  #update(change: Partial<T>): Promise<boolean> {
     return this.#inOrder(async () => {
       const { store, claim } = this.#parts;
       const stored = await store.update(this.#stored, claim, change);
@@ -193,7 +161,7 @@ export class HeldJob implements RunningJob, AsyncDisposable {
     });
   }
 
-  #inOrder<T>(run: () => Promise<T>): Promise<T> {
+  #inOrder<R>(run: () => Promise<R>): Promise<R> {
     const turn = this.#tail.catch(() => {}).then(run);
     this.#tail = turn;
     return turn;

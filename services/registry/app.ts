@@ -14,6 +14,7 @@ import { bindService } from "../common/rpc/context.ts";
 import { createLogger, type Logger } from "../common/telemetry/log.ts";
 import { apiKeyHandlers } from "./api-key-service.ts";
 import { artifactHandlers } from "./artifact-handlers.ts";
+import { circuitHandlers } from "./circuit-handlers.ts";
 import type { RegistryConfig } from "./config.ts";
 import { deploymentHandlers } from "./deployment-service.ts";
 import type { RegistryDeps } from "./deps.ts";
@@ -75,6 +76,7 @@ export async function createRegistry(given: CreateRegistryDeps): Promise<Service
         ...artifactHandlers(deps),
         ...versionHandlers(deps),
         ...healthHandlers(deps),
+        ...circuitHandlers(deps),
       }),
       bindService(DeploymentService, deploymentHandlers(deps, stopping.signal)),
       bindService(ApiKeyService, apiKeyHandlers(deps)),

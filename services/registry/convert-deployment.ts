@@ -58,6 +58,7 @@ export function fromConfig(message: ConfigMessage | undefined): DeploymentConfig
   const batching = message?.batching;
   const instances = message?.instances;
   const capture = message?.capture;
+  const proofs = message?.proofs;
   return {
     targets: (message?.targets ?? []).map(({ modelVersion, weight }) => ({ modelVersion, weight })),
     shadows: (message?.shadows ?? []).map(({ modelVersion, sampleRate }) => ({
@@ -88,6 +89,8 @@ export function fromConfig(message: ConfigMessage | undefined): DeploymentConfig
             sampleRate: capture.sampleRate ?? null,
             maskedFields: [...new Set(capture.maskedFields)],
           },
+    proofs:
+      proofs === undefined ? null : { verifiable: proofs.verifiable, receipts: proofs.receipts },
   };
 }
 
@@ -105,7 +108,7 @@ export function fromServing(message: ServingMessage): DeploymentServing {
 }
 
 function toConfig(config: DeploymentConfig): MessageInitShape<typeof DeploymentConfigSchema> {
-  const { batching, instances, capture } = config;
+  const { batching, instances, capture, proofs } = config;
   return {
     targets: config.targets.map((target) => ({ ...target })),
     shadows: config.shadows.map((shadow) => ({ ...shadow })),
@@ -136,6 +139,7 @@ function toConfig(config: DeploymentConfig): MessageInitShape<typeof DeploymentC
             maskedFields: [...capture.maskedFields],
           },
         }),
+    ...(proofs == null ? {} : { proofs: { ...proofs } }),
   };
 }
 

@@ -11,15 +11,19 @@ import {
 import type { RegisteredModelSchema } from "../../gen/plinth/registry/v1/registered_model_pb.js";
 import type { SignatureSchema } from "../../gen/plinth/registry/v1/signature_pb.js";
 import type { UploadSchema } from "../../gen/plinth/registry/v1/upload_pb.js";
-import type { WorkspaceSchema } from "../../gen/plinth/registry/v1/workspace_pb.js";
+import {
+  Workspace_Environment,
+  type WorkspaceSchema,
+} from "../../gen/plinth/registry/v1/workspace_pb.js";
 import type { Stored } from "../common/documents/port.ts";
 import { etagOf } from "../common/etag.ts";
 import { aliasesOf } from "./alias.ts";
+import { toCircuits } from "./convert-circuits.ts";
 import { toHealth } from "./convert-health.ts";
-import type { HealthReport } from "./model-health.ts";
 import type { Lineage, ModelVersion, Pairs, StoredGraph } from "./model-version.ts";
 import type { Signature } from "./signature.ts";
 import type { RegisteredModel, Upload, Workspace } from "./store.ts";
+import type { VersionReports } from "./version-reports.ts";
 
 const STATES = {
   VALIDATING: ModelVersion_State.VALIDATING,
@@ -39,6 +43,7 @@ export function toWorkspace(document: Stored<Workspace>): MessageInitShape<typeo
     ...headOf(document),
     displayName: document.displayName,
     labels: mapOf(document.labels),
+    environment: Workspace_Environment[document.environment ?? "DEVELOPMENT"],
   };
 }
 
@@ -56,11 +61,11 @@ export function toModel(
   };
 }
 
-/** A version as callers see it; `aliases` are its model's, `health` is what monitoring says. */
+/** A version as callers see it; `aliases` are its model's, `reports` what others say of it. */
 export function toVersion(
   document: Stored<ModelVersion>,
   aliases: Pairs<number>,
-  health: readonly HealthReport[] = [],
+  reports: VersionReports,
 ): MessageInitShape<typeof ModelVersionSchema> {
   const { approvalRecord, failure, signature, graph } = document;
   return {
@@ -89,7 +94,8 @@ export function toVersion(
     aliases: [...aliasesOf(aliases, document.number)],
     ...time("archiveTime", document.archiveTime),
     featureService: document.featureService ?? "",
-    health: health.map(toHealth),
+    health: reports.health.map(toHealth),
+    circuits: toCircuits(reports.circuits),
   };
 }
 

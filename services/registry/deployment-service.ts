@@ -43,8 +43,9 @@ const PATHS = [
   "config.batching",
   "config.instances",
   "config.capture",
+  "config.proofs",
 ] as const;
-const PARTS = ["targets", "shadows", "batching", "instances", "capture"] as const;
+const PARTS = ["targets", "shadows", "batching", "instances", "capture", "proofs"] as const;
 
 /** Handlers over the registry's store. `stopping` ends the watches. */
 export function deploymentHandlers(deps: RegistryDeps, stopping: AbortSignal): Handlers {
@@ -204,9 +205,10 @@ async function rollback(
   const workspace = authorize(name, "name", context);
   const owner = { workspace, principal: context.principal };
   const change = async (current: Deployment): Promise<Deployment> => {
-    // What is masked stays masked: going back to another model is no reason to show more.
-    const { capture = null } = current.current.config;
-    const config = { ...earlierConfig(current, Number(revision)), capture };
+    // What is masked stays masked and what is proved stays proved: going back to another model is no
+    // reason to show more of the inputs or less of the outputs' origin.
+    const { capture = null, proofs = null } = current.current.config;
+    const config = { ...earlierConfig(current, Number(revision)), capture, proofs };
     checkConfig(config, owner);
     const resolved = await resolveConfig(deps.store, config);
     return withConfig(current, {

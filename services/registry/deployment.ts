@@ -35,6 +35,12 @@ export interface CaptureConfig {
   readonly maskedFields: readonly string[];
 }
 
+/** What shows that an answer is the model's. */
+export interface ProofConfig {
+  readonly verifiable: boolean;
+  readonly receipts: boolean;
+}
+
 export interface DeploymentConfig {
   readonly targets: readonly TrafficTarget[];
   readonly shadows: readonly ShadowTarget[];
@@ -42,6 +48,8 @@ export interface DeploymentConfig {
   readonly instances: InstanceConfig | null;
   /** Absent in what was stored before there was monitoring: as null. */
   readonly capture?: CaptureConfig | null;
+  /** Absent in what was stored before there were proofs: as null. */
+  readonly proofs?: ProofConfig | null;
 }
 
 export interface DeploymentRevision {

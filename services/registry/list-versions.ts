@@ -9,10 +9,10 @@ import type { CallContext, ServiceHandlers } from "../common/rpc/context.ts";
 import { toVersion } from "./convert.ts";
 import type { RegistryDeps } from "./deps.ts";
 import { type FilterFields, parseFilter } from "./filter.ts";
-import { healthOf } from "./model-health.ts";
 import { type ModelVersion, type Pairs, valueAt } from "./model-version.ts";
 import { requireParentWorkspace } from "./parents.ts";
 import type { RegistryStore } from "./store.ts";
+import { reportsOfVersions } from "./version-reports.ts";
 
 type List = ServiceHandlers<typeof ModelService>["listModelVersions"];
 
@@ -73,10 +73,10 @@ export async function listVersions(
     signal: context.signal,
   });
   const aliases = await aliasesByModel(store, page.items);
-  const health = await healthOf(deps, page.items);
+  const reportsOf = await reportsOfVersions(deps, page.items);
   return {
     modelVersions: page.items.map((item) =>
-      toVersion(item, aliases.get(item.model) ?? [], health.get(item.uid)),
+      toVersion(item, aliases.get(item.model) ?? [], reportsOf(item)),
     ),
     nextPageToken: page.nextPageToken,
   };

@@ -9,6 +9,7 @@ import { Aborted, FailedPrecondition, NotFound } from "../common/errors/domain-e
 import { collectArtifact } from "./collect-garbage.ts";
 import { versionsOf } from "./deployment.ts";
 import { now, type RegistryDeps } from "./deps.ts";
+import { dropCircuits } from "./model-circuits.ts";
 import { dropHealth } from "./model-health.ts";
 import type { ModelVersion } from "./model-version.ts";
 import { versionNameOf } from "./resolve-version.ts";
@@ -154,6 +155,7 @@ async function finishVersion(deps: RegistryDeps, version: Stored<ModelVersion>):
   }
   await dropAliases(deps, version);
   await dropHealth(store, version.uid);
+  await dropCircuits(store, version.uid);
   await store.versions.deleteOne(version._id, { ifVersion: version.version });
   await collectArtifact(deps, version.sha256);
 }
@@ -174,6 +176,7 @@ async function finishModel(
   }
   for (const version of await collect(store.versions.find({ model: model._id }))) {
     await dropHealth(store, version.uid);
+    await dropCircuits(store, version.uid);
     await store.versions.deleteOne(version._id);
     await collectArtifact(deps, version.sha256);
   }

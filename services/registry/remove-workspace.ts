@@ -1,9 +1,10 @@
-// Removes an empty workspace.
+// Removes an empty workspace. Its name is not given out again: features, windows, proofs and receipts
+// of it stay with the services that keep them, and would be a later tenant's.
 
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { isUsable } from "../common/auth/keys.ts";
 import { DEFAULT_WORKSPACE } from "../common/auth/principal.ts";
-import { updateDocument, withoutStamps } from "../common/documents/resource.ts";
+import { insertIfNew, updateDocument, withoutStamps } from "../common/documents/resource.ts";
 import { FailedPrecondition } from "../common/errors/domain-error.ts";
 import { workspaceName } from "../common/names.ts";
 import type { RegistryDeps } from "./deps.ts";
@@ -36,6 +37,8 @@ export async function removeWorkspace(
     await store.workspaces.replaceOne(stays, { ifVersion: leaving.version });
     throw error;
   }
+  const removeTime = new Date(deps.clock.now());
+  await insertIfNew(store.removedWorkspaces, { _id: target.name, removeTime });
   await store.workspaces.deleteOne(target.name, { ifVersion: leaving.version });
 }
 

@@ -4,8 +4,12 @@
 import type { Collection, Document, DocumentStore } from "../common/documents/port.ts";
 import { REQUEST_KEY } from "../common/documents/request-stamp.ts";
 import type { Deployment, ServerReport } from "./deployment.ts";
+import type { CircuitReport } from "./model-circuits.ts";
 import { HEALTH_TTL_SECONDS, type HealthReport } from "./model-health.ts";
 import type { ModelVersion, Pairs } from "./model-version.ts";
+
+/** What a workspace is for. */
+export type WorkspaceEnvironment = "DEVELOPMENT" | "PRODUCTION";
 
 export interface Workspace extends Document {
   readonly uid: string;
@@ -13,9 +17,16 @@ export interface Workspace extends Document {
   readonly updateTime: Date;
   readonly displayName: string;
   readonly labels: Pairs<string>;
+  /** Absent in documents of before there was one: DEVELOPMENT. */
+  readonly environment?: WorkspaceEnvironment;
   readonly deleting: boolean;
   readonly requestKey?: string;
   readonly requestDigest: string;
+}
+
+/** `_id` is the name of a workspace that was removed: it is not given out again. */
+export interface RemovedWorkspace extends Document {
+  readonly removeTime: Date;
 }
 
 export interface RegisteredModel extends Document {
@@ -63,6 +74,7 @@ export interface ValidationLease extends Document {
 
 export interface RegistryStore {
   readonly workspaces: Collection<Workspace>;
+  readonly removedWorkspaces: Collection<RemovedWorkspace>;
   readonly models: Collection<RegisteredModel>;
   readonly versions: Collection<ModelVersion>;
   readonly uploads: Collection<Upload>;
@@ -71,6 +83,7 @@ export interface RegistryStore {
   readonly deployments: Collection<Deployment>;
   readonly reports: Collection<ServerReport>;
   readonly health: Collection<HealthReport>;
+  readonly circuits: Collection<CircuitReport>;
 }
 
 /** A server that has not reported for this long is taken for gone. */
@@ -79,6 +92,10 @@ export const REPORT_TTL_SECONDS = 30;
 /** Opens the collections, making what is missing. */
 export async function openRegistryStore(documents: DocumentStore): Promise<RegistryStore> {
   return {
+    removedWorkspaces: await documents.collection<RemovedWorkspace>({
+      name: "removed_workspaces",
+      indexes: [],
+    }),
     workspaces: await documents.collection<Workspace>({
       name: "workspaces",
       indexes: [REQUEST_KEY],
@@ -126,5 +143,6 @@ export async function openRegistryStore(documents: DocumentStore): Promise<Regis
         { keys: { reportTime: 1 }, expireAfterSeconds: HEALTH_TTL_SECONDS },
       ],
     }),
+    circuits: await documents.collection<CircuitReport>({ name: "model_circuits", indexes: [] }),
   };
 }

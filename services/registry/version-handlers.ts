@@ -25,11 +25,11 @@ import { createModelVersion } from "./create-model-version.ts";
 import { decideModelVersion } from "./decide-model-version.ts";
 import { now, type RegistryDeps } from "./deps.ts";
 import { listVersions } from "./list-versions.ts";
-import { healthOf } from "./model-health.ts";
 import { type ModelVersion, pairsOf, type VersionDetails } from "./model-version.ts";
 import { removeVersion } from "./remove-version.ts";
 import { isVersionByNumber, resolveVersion, VERSION_NUMBER } from "./resolve-version.ts";
 import { namesFault } from "./version-metadata.ts";
+import { reportsOfVersions } from "./version-reports.ts";
 import { watchVersion } from "./watch-version.ts";
 
 type Handlers = ServiceHandlers<typeof ModelService>;
@@ -59,8 +59,8 @@ export function versionHandlers(
   const { store } = deps;
   const present = async (version: Stored<ModelVersion>) => {
     const model = await findDocument(store.models, version.model);
-    const health = await healthOf(deps, [version]);
-    return toVersion(version, model?.aliases ?? [], health.get(version.uid));
+    const reportsOf = await reportsOfVersions(deps, [version]);
+    return toVersion(version, model?.aliases ?? [], reportsOf(version));
   };
   return {
     createModelVersion: async (request, context) => present(await create(deps, request, context)),
@@ -69,8 +69,8 @@ export function versionHandlers(
       const { workspace } = modelVersionName.parse(name, "name");
       requireWorkspace(context.principal, workspace);
       const { version, model } = await resolveVersion(store, name, "name");
-      const health = await healthOf(deps, [version]);
-      return toVersion(version, model.aliases, health.get(version.uid));
+      const reportsOf = await reportsOfVersions(deps, [version]);
+      return toVersion(version, model.aliases, reportsOf(version));
     },
 
     listModelVersions: (request, context) => listVersions(deps, request, context),

@@ -5,6 +5,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import type { WatchDeploymentsResponseSchema } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
+import { newestChanges } from "../common/documents/newest-changes.ts";
 import type { Change } from "../common/documents/port.ts";
 import { FailedPrecondition } from "../common/errors/domain-error.ts";
 import { toDeployment } from "./convert-deployment.ts";
@@ -43,7 +44,16 @@ export async function* watchDeployments(
   } else {
     after = decodeToken(watch.resumeToken, workspace);
   }
-  for await (const change of newest((until) => store.deployments.changes(after, until), watch)) {
+  const prefix = workspace === "-" ? "workspaces/" : `workspaces/${workspace}/`;
+  const changes = newestChanges<Change<Deployment>, Change<Deployment>>({
+    open: (until) => store.deployments.changes(after, until),
+    itemsOf: (change) => {
+      const key = change.kind === "put" ? change.document._id : change.id;
+      return key.startsWith(prefix) ? [{ key, item: change }] : [];
+    },
+    signal,
+  });
+  for await (const change of changes) {
     yield {
       event:
         change.kind === "put"
@@ -52,70 +62,6 @@ export async function* watchDeployments(
       resumeToken: encodeToken(workspace, change.revision),
     };
   }
-}
-
-/**
- * The changes of a workspace, with those that a later one of the same deployment has overtaken left
- * out. They come by revision, so that all up to the one last given have been given or overtaken.
- */
-async function* newest(
-  open: (signal: AbortSignal) => AsyncIterable<Change<Deployment>>,
-  watch: DeploymentWatch,
-): AsyncGenerator<Change<Deployment>> {
-  const pending = new Map<string, Change<Deployment>>();
-  const done = new AbortController();
-  const signal = AbortSignal.any([watch.signal, done.signal]);
-  const bell = newBell();
-  let ending: { readonly error?: unknown } | undefined;
-  const prefix = watch.workspace === "-" ? "workspaces/" : `workspaces/${watch.workspace}/`;
-  const pump = (async () => {
-    try {
-      for await (const change of open(signal)) {
-        const name = change.kind === "put" ? change.document._id : change.id;
-        if (name.startsWith(prefix)) {
-          // Deleted first, so that it moves to the end of the order.
-          pending.delete(name);
-          pending.set(name, change);
-          bell.ring();
-        }
-      }
-      ending = {};
-    } catch (error) {
-      ending = { error };
-    }
-    bell.ring();
-  })();
-  try {
-    while (true) {
-      const [next] = pending;
-      if (next !== undefined) {
-        pending.delete(next[0]);
-        yield next[1];
-      } else if (ending !== undefined) {
-        if ("error" in ending) {
-          throw ending.error;
-        }
-        return;
-      } else {
-        await bell.wait();
-      }
-    }
-  } finally {
-    done.abort();
-    await pump;
-  }
-}
-
-/** Wakes the one who waits; a ring that nobody waits for wakes the next one. */
-function newBell(): { readonly ring: () => void; readonly wait: () => Promise<void> } {
-  let { promise, resolve } = Promise.withResolvers<void>();
-  return {
-    ring: () => resolve(),
-    wait: async () => {
-      await promise;
-      ({ promise, resolve } = Promise.withResolvers<void>());
-    },
-  };
 }
 
 function encodeToken(workspace: string, revision: number): string {

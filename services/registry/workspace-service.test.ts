@@ -2,7 +2,9 @@ import { create, type DescField, type DescMessage, type DescMethod } from "@bufb
 import { describe, expect, it } from "vitest";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
 import { Role } from "../../gen/plinth/common/v1/options_pb.js";
+import { Workspace_Environment } from "../../gen/plinth/registry/v1/workspace_pb.js";
 import type { Principal } from "../common/auth/principal.ts";
+import { openRegistryStore } from "./store.ts";
 import { makeModel, testContext, useRegistry } from "./testing.ts";
 
 const stranger: Principal = {
@@ -52,6 +54,57 @@ describe("workspaces", () => {
     await keys.revokeApiKey({ name: apiKey?.name ?? "" });
     await workspaces.deleteWorkspace({ name, etag: updated.etag });
     await expect(workspaces.getWorkspace({ name })).rejects.toMatchObject({ kind: "NotFound" });
+    // Proofs and receipts of the old one would be the new one's.
+    const again = workspaces.createWorkspace({ workspaceId: name.split("/")[1] ?? "" });
+    await expect(again).rejects.toMatchObject({
+      kind: "AlreadyExists",
+      message: expect.stringContaining("was removed"),
+    });
+  });
+
+  it("says what a workspace is for, DEVELOPMENT where nobody said", async () => {
+    const registry = await useRegistry({ isStarted: false });
+    const { workspaces } = registry;
+    const { DEVELOPMENT, PRODUCTION, UNSPECIFIED } = Workspace_Environment;
+    const environmentOf = async (name: string) =>
+      (await workspaces.getWorkspace({ name })).environment;
+    expect(await environmentOf("workspaces/default")).toBe(DEVELOPMENT);
+    const { name } = await workspaces.createWorkspace({ workspaceId: "team" });
+    expect(await environmentOf(name)).toBe(DEVELOPMENT);
+    const live = await workspaces.createWorkspace({
+      workspaceId: "live",
+      workspace: { environment: PRODUCTION },
+    });
+    expect(live.environment).toBe(PRODUCTION);
+
+    const update = (environment: number | undefined, ...paths: string[]) =>
+      workspaces.updateWorkspace({
+        workspace: { name, displayName: "Team", ...(environment !== undefined && { environment }) },
+        updateMask: { paths },
+      });
+    expect((await update(PRODUCTION, "environment")).displayName).toBe("");
+    expect(await environmentOf(name)).toBe(PRODUCTION);
+    await update(undefined, "display_name");
+    expect(await update(undefined)).toMatchObject({ displayName: "Team", environment: PRODUCTION });
+    await update(DEVELOPMENT);
+    expect(await environmentOf(name)).toBe(DEVELOPMENT);
+    await update(PRODUCTION);
+    await update(UNSPECIFIED, "environment");
+    expect(await environmentOf(name)).toBe(DEVELOPMENT);
+    await expect(update(7, "environment")).rejects.toMatchObject({
+      violations: [{ field: "workspace.environment" }],
+    });
+  });
+
+  it("reads a workspace of before there were environments as DEVELOPMENT", async () => {
+    const registry = await useRegistry({ isStarted: false });
+    const store = await openRegistryStore(registry.documents);
+    const stored = await store.workspaces.findOne({ _id: "workspaces/default" });
+    const { environment: _environment, version, ...rest } = stored!;
+    const { revision: _revision, ...old } = rest;
+    await store.workspaces.replaceOne(old, { ifVersion: version });
+    const { workspaces } = await registry.workspaces.listWorkspaces({});
+    expect(workspaces[0]?.environment).toBe(Workspace_Environment.DEVELOPMENT);
   });
 
   it("leaves no model in a workspace that goes at the same time", async () => {
@@ -126,6 +179,7 @@ const FOREIGN: Readonly<Record<string, string>> = {
   RegisteredModel: "workspaces/other/models/m",
   ModelVersion: "workspaces/other/models/m/versions/1",
   ModelHealth: "workspaces/other/models/m/versions/1",
+  ModelCircuits: "workspaces/other/models/m/versions/1",
   ModelAlias: "workspaces/other/models/m",
   Upload: "workspaces/other/uploads/u",
   Artifact: "workspaces/other/models/m/versions/1",

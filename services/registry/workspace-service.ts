@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../gen/plinth/common/v1/error_reason_pb.js";
+import { Workspace_Environment } from "../../gen/plinth/registry/v1/workspace_pb.js";
 import {
   CreateWorkspaceRequestSchema,
   type WorkspaceService,
@@ -20,7 +21,7 @@ import { toWorkspace } from "./convert.ts";
 import { now, type RegistryDeps } from "./deps.ts";
 import { pairsOf } from "./model-version.ts";
 import { removeWorkspace } from "./remove-workspace.ts";
-import type { Workspace } from "./store.ts";
+import type { Workspace, WorkspaceEnvironment } from "./store.ts";
 
 type Handlers = ServiceHandlers<typeof WorkspaceService>;
 
@@ -55,8 +56,9 @@ export function workspaceHandlers(deps: RegistryDeps): Handlers {
 
     async updateWorkspace(request, context) {
       const { name = "", etag = "", displayName = "", labels = {} } = request.workspace ?? {};
+      const asked = request.workspace?.environment ?? Workspace_Environment.UNSPECIFIED;
       authorize(name, "workspace.name", context);
-      const paths = maskedPaths(request.updateMask, ["display_name", "labels"]);
+      const paths = maskedPaths(request.updateMask, ["display_name", "labels", "environment"]);
       const faults = new RequestFaults();
       if (paths.has("display_name")) {
         faults.text("workspace.display_name", displayName, DISPLAY_NAME_LENGTH_MAX);
@@ -64,12 +66,17 @@ export function workspaceHandlers(deps: RegistryDeps): Handlers {
       if (paths.has("labels")) {
         faults.texts("workspace.labels", labels, LABEL_LIMITS);
       }
+      const environment = paths.has("environment") ? fromEnvironment(asked, faults) : undefined;
+      // Whoever does not know of environments must not unmark a workspace by naming no paths.
+      const isKept =
+        asked === Workspace_Environment.UNSPECIFIED && !request.updateMask?.paths.length;
       faults.done();
       const stored = await updateDocument(store.workspaces, { name, etag }, (current) => ({
         ...current,
         updateTime: now(deps),
         ...(paths.has("display_name") ? { displayName } : {}),
         ...(paths.has("labels") ? { labels: pairsOf(labels) } : {}),
+        ...(environment === undefined || isKept ? {} : { environment }),
       }));
       return toWorkspace(stored);
     },
@@ -89,16 +96,20 @@ async function createWorkspace(
 ): ReturnType<Handlers["createWorkspace"]> {
   requireWorkspace(context.principal, "-");
   const { displayName = "", labels = {} } = request.workspace ?? {};
+  const asked = request.workspace?.environment ?? Workspace_Environment.UNSPECIFIED;
   const faults = new RequestFaults();
   faults.id("workspace_id", request.workspaceId, WORKSPACE_ID);
   faults.requestId(request.requestId);
   faults.text("workspace.display_name", displayName, DISPLAY_NAME_LENGTH_MAX);
   faults.texts("workspace.labels", labels, LABEL_LIMITS);
+  const environment = fromEnvironment(asked, faults);
   faults.done();
+  await refuseRemoved(deps, workspaceName.format({ workspace: request.workspaceId }));
   const { stored } = await insertOnce(deps.store.workspaces, {
     ...newWorkspace(deps, request.workspaceId),
     displayName,
     labels: pairsOf(labels),
+    environment,
     ...requestStamp({
       method: "CreateWorkspace",
       parent: "",
@@ -107,6 +118,17 @@ async function createWorkspace(
     }),
   });
   return toWorkspace(stored);
+}
+
+/** @throws AlreadyExists for a name that a removed workspace had */
+async function refuseRemoved({ store }: RegistryDeps, name: string): Promise<void> {
+  if ((await store.removedWorkspaces.findOne({ _id: name })) !== undefined) {
+    throw new AlreadyExists(
+      `${name} was removed. Other services may still keep features, proofs or receipts of it, so ` +
+        "its id is not given out again; choose another one.",
+      { reason: ErrorReason.RESOURCE_EXISTS, metadata: { resource: name } },
+    );
+  }
 }
 
 /** Makes the workspace `default` where it is missing. */
@@ -129,9 +151,30 @@ function newWorkspace(deps: RegistryDeps, workspace: string): Workspace {
     updateTime: now(deps),
     displayName: "",
     labels: [],
+    environment: "DEVELOPMENT",
     deleting: false,
     requestDigest: "",
   };
+}
+
+function fromEnvironment(
+  environment: Workspace_Environment,
+  faults: RequestFaults,
+): WorkspaceEnvironment {
+  switch (environment) {
+    case Workspace_Environment.UNSPECIFIED:
+    case Workspace_Environment.DEVELOPMENT:
+      return "DEVELOPMENT";
+    case Workspace_Environment.PRODUCTION:
+      return "PRODUCTION";
+    default:
+      faults.check(
+        false,
+        "workspace.environment",
+        `is ${environment}; must be DEVELOPMENT or PRODUCTION`,
+      );
+      return "PRODUCTION";
+  }
 }
 
 function authorize(name: string, field: string, context: CallContext): void {

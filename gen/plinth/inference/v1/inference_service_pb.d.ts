@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Proof } from "../../proofs/v1/proof_pb.js";
 import type { FieldStatus } from "../../features/v1/value_pb.js";
 import type { Status } from "../../../google/rpc/status_pb.js";
 
@@ -86,6 +87,30 @@ export declare type PredictRequest = Message<"plinth.inference.v1.PredictRequest
    * @generated from field: google.protobuf.Timestamp event_time = 9;
    */
   eventTime?: Timestamp | undefined;
+
+  /**
+   * Asks for an answer that is proved, of a deployment that is verifiable: the outputs are then those of the version's active
+   * circuit, which computes in whole numbers, with the float model's beside them. At most 64 rows.
+   *
+   * @generated from field: bool verifiable = 10;
+   */
+  verifiable: boolean;
+
+  /**
+   * The caller's own: an order number, a nonce. It stands in the receipt (up to 256 bytes) and, where the circuit has a
+   * context, is bound into the proof (up to 31 bytes, read as one number). Refused where there is neither.
+   *
+   * @generated from field: bytes context = 11;
+   */
+  context: Uint8Array;
+
+  /**
+   * With verifiable: how long to wait for the proofs, up to 10 minutes and no longer than the call's deadline. Absent or 0: the
+   * answer comes at once, the proofs by WatchProof. When the time is over the answer comes without those that are not made yet.
+   *
+   * @generated from field: google.protobuf.Duration proof_wait = 12;
+   */
+  proofWait?: Duration | undefined;
 };
 
 /**
@@ -141,6 +166,28 @@ export declare type PredictResponse = Message<"plinth.inference.v1.PredictRespon
    * @generated from field: string feature_service = 6;
    */
   featureService: string;
+
+  /**
+   * Name of the job that proves it, where the request was verifiable: for GetProofJob and WatchProof of plinth.proofs.v1. The
+   * same request under the same id is given the job that there is.
+   *
+   * @generated from field: string proof_job = 7;
+   */
+  proofJob: string;
+
+  /**
+   * Name of the circuit whose outputs these are, where the request was verifiable.
+   *
+   * @generated from field: string circuit = 8;
+   */
+  circuit: string;
+
+  /**
+   * The proofs that were made within proof_wait, by row; they say which row each is of, counted without those with an `error`.
+   *
+   * @generated from field: repeated plinth.proofs.v1.Proof proofs = 9;
+   */
+  proofs: Proof[];
 };
 
 /**
@@ -184,7 +231,9 @@ export declare const FeatureStatusesSchema: GenMessage<FeatureStatuses>;
 export declare type Prediction = Message<"plinth.inference.v1.Prediction"> & {
   /**
    * {"output": value or nested list}, without the batch dimension. 64-bit integers beyond 2^53 are strings;
-   * NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; BYTES that are not UTF-8 are base64.
+   * NaN and infinities are the strings "NaN", "Infinity", "-Infinity"; BYTES that are not UTF-8 are base64. Where the
+   * request was verifiable: the one that the circuit proves, or, where it proves no more, the index of the class, or
+   * whether the threshold is reached.
    *
    * @generated from field: google.protobuf.Struct outputs = 1;
    */
@@ -211,6 +260,13 @@ export declare type Prediction = Message<"plinth.inference.v1.Prediction"> & {
    * @generated from field: google.rpc.Status error = 4;
    */
   error?: Status | undefined;
+
+  /**
+   * What the float model says, where the request was verifiable: `outputs` are then the circuit's.
+   *
+   * @generated from field: google.protobuf.Struct float_outputs = 5;
+   */
+  floatOutputs?: JsonObject | undefined;
 };
 
 /**

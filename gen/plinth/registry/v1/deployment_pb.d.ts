@@ -188,6 +188,13 @@ export declare type DeploymentConfig = Message<"plinth.registry.v1.DeploymentCon
    * @generated from field: plinth.registry.v1.CaptureConfig capture = 5;
    */
   capture?: CaptureConfig | undefined;
+
+  /**
+   * What shows that an answer is the model's. Absent: nothing.
+   *
+   * @generated from field: plinth.registry.v1.ProofConfig proofs = 6;
+   */
+  proofs?: ProofConfig | undefined;
 };
 
 /**
@@ -353,6 +360,34 @@ export declare type CaptureConfig = Message<"plinth.registry.v1.CaptureConfig"> 
  * Use `create(CaptureConfigSchema)` to create a new message.
  */
 export declare const CaptureConfigSchema: GenMessage<CaptureConfig>;
+
+/**
+ * What shows that an answer is the model's. A rollback leaves it as it is. Shadows answer nobody: nothing of theirs is proved.
+ *
+ * @generated from message plinth.registry.v1.ProofConfig
+ */
+export declare type ProofConfig = Message<"plinth.registry.v1.ProofConfig"> & {
+  /**
+   * Predict takes `verifiable: true`: the answer is then that of the version's active circuit, and a proof of it is made.
+   *
+   * @generated from field: bool verifiable = 1;
+   */
+  verifiable: boolean;
+
+  /**
+   * Every inference of a live target gets a receipt in the workspace's log. An answer whose receipt could not be kept is not
+   * given: where the log is away for long, inferences fail with RESOURCE_EXHAUSTED.
+   *
+   * @generated from field: bool receipts = 2;
+   */
+  receipts: boolean;
+};
+
+/**
+ * Describes the message plinth.registry.v1.ProofConfig.
+ * Use `create(ProofConfigSchema)` to create a new message.
+ */
+export declare const ProofConfigSchema: GenMessage<ProofConfig>;
 
 /**
  * One earlier configuration.

@@ -148,7 +148,7 @@ export declare type UpdateDeploymentRequest = Message<"plinth.registry.v1.Update
   deployment?: Deployment | undefined;
 
   /**
-   * Paths of `description`, `config`, `config.targets`, `config.shadows`, `config.batching`, `config.instances`, `config.capture`. Empty: description and config.
+   * Paths of `description`, `config`, `config.targets`, `config.shadows`, `config.batching`, `config.instances`, `config.capture`, `config.proofs`. Empty: description and config.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -438,7 +438,7 @@ export declare const DeploymentService: GenService<{
     output: typeof DeploymentSchema;
   },
   /**
-   * Makes an earlier configuration current again, as a new revision; what is captured stays as it is now.
+   * Makes an earlier configuration current again, as a new revision; what is captured and what is proved stay as they are now.
    *
    * @generated from rpc plinth.registry.v1.DeploymentService.RollbackDeployment
    */

@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { RegisteredModel, RegisteredModelSchema } from "./registered_model_pb.js";
 import type { EmptySchema, FieldMask } from "@bufbuild/protobuf/wkt";
-import type { ModelHealth, ModelVersion, ModelVersionSchema } from "./model_version_pb.js";
+import type { ModelCircuit, ModelHealth, ModelVersion, ModelVersionSchema } from "./model_version_pb.js";
 import type { UploadSchema } from "./upload_pb.js";
 
 /**
@@ -833,6 +833,47 @@ export declare type ReportModelHealthResponse = Message<"plinth.registry.v1.Repo
 export declare const ReportModelHealthResponseSchema: GenMessage<ReportModelHealthResponse>;
 
 /**
+ * The circuits of a version.
+ *
+ * @generated from message plinth.registry.v1.ReportModelCircuitsRequest
+ */
+export declare type ReportModelCircuitsRequest = Message<"plinth.registry.v1.ReportModelCircuitsRequest"> & {
+  /**
+   * `workspaces/{workspace}/models/{model}/versions/{version}`
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Those that are ready, newest first; at most 20.
+   *
+   * @generated from field: repeated plinth.registry.v1.ModelCircuit circuits = 2;
+   */
+  circuits: ModelCircuit[];
+};
+
+/**
+ * Describes the message plinth.registry.v1.ReportModelCircuitsRequest.
+ * Use `create(ReportModelCircuitsRequestSchema)` to create a new message.
+ */
+export declare const ReportModelCircuitsRequestSchema: GenMessage<ReportModelCircuitsRequest>;
+
+/**
+ * Nothing: the report is stored.
+ *
+ * @generated from message plinth.registry.v1.ReportModelCircuitsResponse
+ */
+export declare type ReportModelCircuitsResponse = Message<"plinth.registry.v1.ReportModelCircuitsResponse"> & {
+};
+
+/**
+ * Describes the message plinth.registry.v1.ReportModelCircuitsResponse.
+ * Use `create(ReportModelCircuitsResponseSchema)` to create a new message.
+ */
+export declare const ReportModelCircuitsResponseSchema: GenMessage<ReportModelCircuitsResponse>;
+
+/**
  * Registered models, their versions, aliases and bytes.
  *
  * @generated from service plinth.registry.v1.ModelService
@@ -1023,6 +1064,16 @@ export declare const ModelService: GenService<{
     methodKind: "unary";
     input: typeof ReportModelHealthRequestSchema;
     output: typeof ReportModelHealthResponseSchema;
+  },
+  /**
+   * The proofs service says which circuits a version has; it replaces what it said before.
+   *
+   * @generated from rpc plinth.registry.v1.ModelService.ReportModelCircuits
+   */
+  reportModelCircuits: {
+    methodKind: "unary";
+    input: typeof ReportModelCircuitsRequestSchema;
+    output: typeof ReportModelCircuitsResponseSchema;
   },
   /**
    * Allows a READY version to be deployed.

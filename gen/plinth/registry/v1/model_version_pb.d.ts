@@ -190,6 +190,13 @@ export declare type ModelVersion = Message<"plinth.registry.v1.ModelVersion"> & 
    * @generated from field: repeated plinth.registry.v1.ModelHealth health = 24;
    */
   health: ModelHealth[];
+
+  /**
+   * Its circuits for proofs, newest first. Set by the proofs service; a change of it is no change of the version.
+   *
+   * @generated from field: repeated plinth.registry.v1.ModelCircuit circuits = 25;
+   */
+  circuits: ModelCircuit[];
 };
 
 /**
@@ -277,6 +284,68 @@ export enum ModelVersion_Approval {
  * Describes the enum plinth.registry.v1.ModelVersion.Approval.
  */
 export declare const ModelVersion_ApprovalSchema: GenEnum<ModelVersion_Approval>;
+
+/**
+ * A circuit that answers of a version are proved with.
+ *
+ * @generated from message plinth.registry.v1.ModelCircuit
+ */
+export declare type ModelCircuit = Message<"plinth.registry.v1.ModelCircuit"> & {
+  /**
+   * `workspaces/{workspace}/models/{model}/versions/{version}/circuits/{circuit}`
+   *
+   * @generated from field: string circuit = 1;
+   */
+  circuit: string;
+
+  /**
+   * Whether verifiable predictions use it.
+   *
+   * @generated from field: bool active = 2;
+   */
+  active: boolean;
+
+  /**
+   * One party made its key alone: for development.
+   *
+   * @generated from field: bool development = 3;
+   */
+  development: boolean;
+
+  /**
+   * Lower-case hex SHA-256 of the model in whole numbers: which model a proof is of.
+   *
+   * @generated from field: string model_commitment = 4;
+   */
+  modelCommitment: string;
+
+  /**
+   * Lower-case hex SHA-256 of the constraints.
+   *
+   * @generated from field: string circuit_hash = 5;
+   */
+  circuitHash: string;
+
+  /**
+   * Lower-case hex SHA-256 of the verifying key. Empty with PLONK.
+   *
+   * @generated from field: string verifying_key_hash = 6;
+   */
+  verifyingKeyHash: string;
+
+  /**
+   * When it was reported.
+   *
+   * @generated from field: google.protobuf.Timestamp report_time = 7;
+   */
+  reportTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message plinth.registry.v1.ModelCircuit.
+ * Use `create(ModelCircuitSchema)` to create a new message.
+ */
+export declare const ModelCircuitSchema: GenMessage<ModelCircuit>;
 
 /**
  * What monitoring found of a version in one deployment.

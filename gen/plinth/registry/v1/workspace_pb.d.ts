@@ -2,7 +2,7 @@
 // @generated from file plinth/registry/v1/workspace.proto (package plinth.registry.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
@@ -66,6 +66,13 @@ export declare type Workspace = Message<"plinth.registry.v1.Workspace"> & {
    * @generated from field: map<string, string> labels = 7;
    */
   labels: { [key: string]: string };
+
+  /**
+   * What it is for.
+   *
+   * @generated from field: plinth.registry.v1.Workspace.Environment environment = 8;
+   */
+  environment: Workspace_Environment;
 };
 
 /**
@@ -73,4 +80,37 @@ export declare type Workspace = Message<"plinth.registry.v1.Workspace"> & {
  * Use `create(WorkspaceSchema)` to create a new message.
  */
 export declare const WorkspaceSchema: GenMessage<Workspace>;
+
+/**
+ * What it is for.
+ *
+ * @generated from enum plinth.registry.v1.Workspace.Environment
+ */
+export enum Workspace_Environment {
+  /**
+   * As DEVELOPMENT.
+   *
+   * @generated from enum value: ENVIRONMENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Anything goes.
+   *
+   * @generated from enum value: ENVIRONMENT_DEVELOPMENT = 1;
+   */
+  DEVELOPMENT = 1,
+
+  /**
+   * Others rely on it: keys for proofs that one party made alone are neither made nor used.
+   *
+   * @generated from enum value: ENVIRONMENT_PRODUCTION = 2;
+   */
+  PRODUCTION = 2,
+}
+
+/**
+ * Describes the enum plinth.registry.v1.Workspace.Environment.
+ */
+export declare const Workspace_EnvironmentSchema: GenEnum<Workspace_Environment>;
 

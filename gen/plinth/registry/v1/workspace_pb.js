@@ -2,14 +2,14 @@
 // @generated from file plinth/registry/v1/workspace.proto (package plinth.registry.v1, syntax proto3)
 /* eslint-disable */
 
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file plinth/registry/v1/workspace.proto.
  */
 export const file_plinth_registry_v1_workspace = /*@__PURE__*/
-  fileDesc("CiJwbGludGgvcmVnaXN0cnkvdjEvd29ya3NwYWNlLnByb3RvEhJwbGludGgucmVnaXN0cnkudjEilgIKCVdvcmtzcGFjZRIMCgRuYW1lGAEgASgJEgsKA3VpZBgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYBSABKAkSFAoMZGlzcGxheV9uYW1lGAYgASgJEjkKBmxhYmVscxgHIAMoCzIpLnBsaW50aC5yZWdpc3RyeS52MS5Xb3Jrc3BhY2UuTGFiZWxzRW50cnkaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AWIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiJwbGludGgvcmVnaXN0cnkvdjEvd29ya3NwYWNlLnByb3RvEhJwbGludGgucmVnaXN0cnkudjEiuwMKCVdvcmtzcGFjZRIMCgRuYW1lGAEgASgJEgsKA3VpZBgCIAEoCRIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLdXBkYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGV0YWcYBSABKAkSFAoMZGlzcGxheV9uYW1lGAYgASgJEjkKBmxhYmVscxgHIAMoCzIpLnBsaW50aC5yZWdpc3RyeS52MS5Xb3Jrc3BhY2UuTGFiZWxzRW50cnkSPgoLZW52aXJvbm1lbnQYCCABKA4yKS5wbGludGgucmVnaXN0cnkudjEuV29ya3NwYWNlLkVudmlyb25tZW50Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiYwoLRW52aXJvbm1lbnQSGwoXRU5WSVJPTk1FTlRfVU5TUEVDSUZJRUQQABIbChdFTlZJUk9OTUVOVF9ERVZFTE9QTUVOVBABEhoKFkVOVklST05NRU5UX1BST0RVQ1RJT04QAmIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * Describes the message plinth.registry.v1.Workspace.
@@ -17,4 +17,18 @@ export const file_plinth_registry_v1_workspace = /*@__PURE__*/
  */
 export const WorkspaceSchema = /*@__PURE__*/
   messageDesc(file_plinth_registry_v1_workspace, 0);
+
+/**
+ * Describes the enum plinth.registry.v1.Workspace.Environment.
+ */
+export const Workspace_EnvironmentSchema = /*@__PURE__*/
+  enumDesc(file_plinth_registry_v1_workspace, 0, 0);
+
+/**
+ * What it is for.
+ *
+ * @generated from enum plinth.registry.v1.Workspace.Environment
+ */
+export const Workspace_Environment = /*@__PURE__*/
+  tsEnum(Workspace_EnvironmentSchema);
 

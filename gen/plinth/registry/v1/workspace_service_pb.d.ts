@@ -100,7 +100,7 @@ export declare type CreateWorkspaceRequest = Message<"plinth.registry.v1.CreateW
   workspaceId: string;
 
   /**
-   * Its display_name and labels; other fields are ignored.
+   * Its display_name, labels and environment; other fields are ignored.
    *
    * @generated from field: plinth.registry.v1.Workspace workspace = 2;
    */
@@ -134,7 +134,7 @@ export declare type UpdateWorkspaceRequest = Message<"plinth.registry.v1.UpdateW
   workspace?: Workspace | undefined;
 
   /**
-   * Paths of `display_name`, `labels`. Empty: both.
+   * Paths of `display_name`, `labels`, `environment`. Empty: all, but an environment that is not set stays as it is.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -211,7 +211,7 @@ export declare const WorkspaceService: GenService<{
     output: typeof WorkspaceSchema;
   },
   /**
-   * Changes display_name or labels.
+   * Changes display_name, labels or environment.
    *
    * @generated from rpc plinth.registry.v1.WorkspaceService.UpdateWorkspace
    */
@@ -221,7 +221,8 @@ export declare const WorkspaceService: GenService<{
     output: typeof WorkspaceSchema;
   },
   /**
-   * Removes an empty workspace; FAILED_PRECONDITION names what is still in it.
+   * Removes an empty workspace; FAILED_PRECONDITION names what is still in it. Its id is not given out again: what other services
+   * keep of it (features, windows, proofs, receipts) would be a later tenant's.
    *
    * @generated from rpc plinth.registry.v1.WorkspaceService.DeleteWorkspace
    */

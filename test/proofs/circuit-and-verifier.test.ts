@@ -10,7 +10,12 @@ import type { CircuitOptions } from "../../services/proofs/circuit/compiled-circ
 import { publicValuesOf } from "../../services/proofs/circuit/constraint-system.ts";
 import { commitmentOf } from "../../services/proofs/circuit/poseidon.ts";
 import { encodeValue as encodedByCompiler } from "../../services/proofs/compiler/input-encoding.ts";
-import type { InputEncoding, IntegerGraph } from "../../services/proofs/compiler/integer-graph.ts";
+import type {
+  FixedEncoding,
+  InputEncoding,
+  IntegerGraph,
+  ValueEncoding,
+} from "../../services/proofs/compiler/integer-graph.ts";
 import { inferenceCalldata } from "../../services/proofs/contract/contract-abi.ts";
 import { exportContract } from "../../services/proofs/contract/export-contract.ts";
 import { inferenceCallOf } from "../../services/proofs/contract/inference-call.ts";
@@ -24,25 +29,38 @@ import { verifyingKeyBytes } from "../../services/proofs/verifier/verifying-key.
 
 const SIGNED: InputEncoding = { kind: "fixed", scaleBits: 3, lo: -600, hi: 500 };
 const BYTES: InputEncoding = { kind: "fixed", scaleBits: 0, lo: 0, hi: 255 };
-const KEYS: InputEncoding = { kind: "ordered-float32" };
+const KEYS: ValueEncoding = { kind: "ordered-float32" };
+
+/** A full lane, a narrow one, one below 0 and one that does not begin at 0. */
+const EACH: InputEncoding = {
+  kind: "fixed-each",
+  scaleBits: [3, 12, -2, 0],
+  lo: [0, 0, -500, 40],
+  hi: [65_535, 255, 500, 300],
+};
 
 const TENSORS = [
   [1.5, -75, 62.5],
   Array.from({ length: 33 }, (_, i) => (i * 29) % 256),
   [-0.0, -1e30],
+  [8191.875, 0.0498046875, -2000, 300],
 ];
 const CONTEXT = 424242n;
 const SALT = 987654321n;
 
-/** Three inputs, each of another encoding; `outputs` sums of all but the keys, which are split on. */
+/** Numbers of the values that are summed: all but the keys. */
+const SUMMED = Array.from({ length: 42 }, (_, i) => i).filter((i) => i !== 36 && i !== 37);
+
+/** Four inputs, each of another encoding; `outputs` sums of all but the keys, which are split on. */
 function graphOf(outputs: number): IntegerGraph {
-  const width = 36;
+  const width = SUMMED.length;
   return {
     compilerVersion: 1,
     inputs: [
       { name: "signed", shape: [3], encoding: SIGNED },
       { name: "bytes", shape: [3, 11], encoding: BYTES },
       { name: "keys", shape: [2], encoding: KEYS },
+      { name: "each", shape: [4], encoding: EACH },
     ],
     steps: [
       {
@@ -50,7 +68,7 @@ function graphOf(outputs: number): IntegerGraph {
         name: "sums",
         rows: {
           rowStart: Int32Array.from({ length: outputs + 1 }, (_, i) => i * width),
-          columns: Int32Array.from({ length: outputs * width }, (_, i) => i % width),
+          columns: Int32Array.from({ length: outputs * width }, (_, i) => SUMMED[i % width]!),
           weights: Float64Array.from(weightsOf(outputs).flat()),
           bias: new Float64Array(outputs).fill(-1000),
         },
@@ -59,7 +77,7 @@ function graphOf(outputs: number): IntegerGraph {
     output: {
       name: "sums",
       shape: [outputs],
-      values: Int32Array.from({ length: outputs }, (_, i) => 38 + i),
+      values: Int32Array.from({ length: outputs }, (_, i) => 42 + i),
       scaleBits: 3,
       after: "nothing",
       argmax: false,
@@ -70,12 +88,12 @@ function graphOf(outputs: number): IntegerGraph {
 
 function weightsOf(outputs: number): number[][] {
   return Array.from({ length: outputs }, (_, k) =>
-    Array.from({ length: 36 }, (_, i) => ((i * 5 + k * 7) % 11) - 5 || 3),
+    SUMMED.map((_, i) => ((i * 5 + k * 7) % 11) - 5 || 3),
   );
 }
 
 function expectedSums(outputs: number): bigint[] {
-  const integers = [...TENSORS[0]!.map((x) => x * 8), ...TENSORS[1]!];
+  const integers = [...TENSORS[0]!.map((x) => x * 8), ...TENSORS[1]!, 65_535, 204, -500, 300];
   return weightsOf(outputs).map((row) =>
     BigInt(integers.reduce((sum, x, i) => sum + x * row[i]!, -1000)),
   );
@@ -118,6 +136,7 @@ describe("circuit, verifier and contract", () => {
         TENSORS[2]!.map((x) => encodeFloat(KEYS, x)),
         32,
       ),
+      ...packValues([65_535, 204, 0, 260], 16),
     ];
     const verdict = verifyInference({
       proof: proofBytes(proof),
@@ -136,7 +155,7 @@ describe("circuit, verifier and contract", () => {
     expect(verdict.output).toMatchObject(expectedOutput(modes.outputMode, expectedSums(outputs)));
     if (verdict.inputs.mode === "public") {
       const read = verdict.inputs.tensors.map((tensor) => tensor.values);
-      expect(read).toEqual([TENSORS[0], TENSORS[1], [0, Math.fround(-1e30)]]);
+      expect(read).toEqual([TENSORS[0], TENSORS[1], [0, Math.fround(-1e30)], TENSORS[3]]);
     }
 
     const code = compiled(
@@ -158,7 +177,7 @@ describe("circuit, verifier and contract", () => {
 
   it("encode floats in one way", () => {
     const random = new SeededRandom(3);
-    const wide: InputEncoding = { kind: "fixed", scaleBits: 7, lo: -(2 ** 31), hi: 2 ** 31 - 1 };
+    const wide: FixedEncoding = { kind: "fixed", scaleBits: 7, lo: -(2 ** 31), hi: 2 ** 31 - 1 };
     const floats = [0, -0, 0.5 / 128, -0.5 / 128, 1.5 / 128, 2 ** -149, -(2 ** -149), 1e-30];
     for (let i = 0; i < 3000; i += 1) {
       const bits = Uint32Array.of(random.uint32());

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { IntegerGraph } from "../compiler/integer-graph.ts";
-import { bitLength, boundsOf } from "./bounds.ts";
+import { bitLength, boundsOf, type Interval } from "./bounds.ts";
 import {
   activateStep,
   between,
@@ -32,6 +32,11 @@ function corner(graph: IntegerGraph, row: number, sign: 1 | -1): number[] {
   return values;
 }
 
+/** Of so many inputs. */
+function alike(count: number, lo: bigint, hi: bigint): Interval[] {
+  return new Array<Interval>(count).fill({ lo, hi });
+}
+
 describe("bounds", () => {
   it("are reached at the extreme corners of a row, exactly", () => {
     const random = seeded(21);
@@ -45,7 +50,7 @@ describe("bounds", () => {
       const bias = between(random, -(2 ** 50), 2 ** 50);
       const steps = [linearStep([row], [bias]), activateStep(5, 1, 9, KINDS[round % 4]!)];
       const graph = graphOf([fixedInput(5, lo, hi)], steps, 1);
-      const all = boundsOf(graph, [{ lo: BigInt(lo), hi: BigInt(hi) }]);
+      const all = boundsOf(graph, alike(5, BigInt(lo), BigInt(hi)));
       const least = evaluate(graph, corner(graph, 0, -1));
       const most = evaluate(graph, corner(graph, 0, 1));
       expect(all[5]).toEqual({ lo: least[5], hi: most[5] });
@@ -57,7 +62,7 @@ describe("bounds", () => {
     const random = seeded(22);
     for (let seed = 0; seed < 12; seed += 1) {
       const graph = mlpGraph([6, 5, 4, 3], { seed, weightBits: 10, lo: -128, hi: 127 });
-      const all = boundsOf(graph, [{ lo: -128n, hi: 127n }]);
+      const all = boundsOf(graph, alike(6, -128n, 127n));
       const corners = [0, 1, 2, 3, 4].flatMap((row) => [
         corner(graph, row, 1),
         corner(graph, row, -1),
@@ -77,7 +82,7 @@ describe("bounds", () => {
     const weight = 2 ** 52 + 1;
     const row = [0, 1, 2].map((i) => [i, i === 1 ? -weight : weight] as const);
     const graph = graphOf([fixedInput(3, -3, 5)], [linearStep([row], [7])], 1);
-    const [, , , last] = boundsOf(graph, [{ lo: -3n, hi: 5n }]);
+    const [, , , last] = boundsOf(graph, alike(3, -3n, 5n));
     const big = BigInt(weight);
     expect(last).toEqual({ lo: 7n - 3n * big - 5n * big - 3n * big, hi: 7n + 13n * big });
   });
@@ -100,7 +105,7 @@ describe("bounds", () => {
   it("refuse steps that say nothing sensible", () => {
     const input = fixedInput(2, 0, 1);
     const bounds = (step: Parameters<typeof graphOf>[1][number]) =>
-      boundsOf(graphOf([input], [step], 1), [{ lo: 0n, hi: 1n }]);
+      boundsOf(graphOf([input], [step], 1), alike(2, 0n, 1n));
     expect(() => bounds(linearStep([[[0, 0.5]]]))).toThrow(/weight 0.5/);
     expect(() => bounds(linearStep([[[0, Number.NaN]]]))).toThrow(/weight NaN/);
     expect(() => bounds(linearStep([[[2, 1]]]))).toThrow(/value 2 before it is/);
@@ -109,6 +114,20 @@ describe("bounds", () => {
     expect(() => bounds(activateStep(0, 1, 0, { kind: "clip", lo: 2, hi: 1 }))).toThrow(/clips/);
     const empty = { groupStart: Int32Array.of(0, 0), values: Int32Array.of() };
     expect(() => bounds({ kind: "max", name: "m", ...empty })).toThrow(/largest of nothing/);
+  });
+
+  it("are of each input value by itself", () => {
+    const graph = graphOf(
+      [fixedInput(3, 0, 1)],
+      [linearStep([[0, 1].map((i) => [i, 2 - i] as const)])],
+      1,
+    );
+    const inputs = [
+      { lo: -4n, hi: 1n },
+      { lo: 0n, hi: 10n },
+      { lo: -1000n, hi: 1000n },
+    ];
+    expect(boundsOf(graph, inputs)).toEqual([...inputs, { lo: -8n, hi: 12n }]);
   });
 
   it("are of a bias alone for an empty row", () => {

@@ -61,17 +61,18 @@ export function resultCount(step: Step): number {
 }
 
 /**
- * The interval of every value of the graph, given those of the inputs, one for each input tensor.
+ * The interval of every value of the graph, given those of the input values, in order.
  *
  * @throws InvalidArgument where a value could have more than SAFE_BITS bits: twice its size would
  *   come near the order of the field, in which numbers wrap.
  */
 export function boundsOf(graph: IntegerGraph, inputs: readonly Interval[]): Interval[] {
   const bounds = new Bounds();
-  graph.inputs.forEach((input, i) => {
-    const count = input.shape.reduce((total, size) => total * size, 1);
-    for (let value = 0; value < count; value += 1) bounds.add(inputs[i]!, input.name);
-  });
+  let at = 0;
+  for (const { name, shape } of graph.inputs) {
+    const end = at + shape.reduce((total, size) => total * size, 1);
+    for (; at < end; at += 1) bounds.add(inputs[at]!, name);
+  }
   for (const step of graph.steps) {
     switch (step.kind) {
       case "linear":

@@ -12,6 +12,8 @@ import type { WireRanges, WireRows } from "./constraint-index.ts";
 import { booleanIn, isLinear } from "./constraint-index.ts";
 import type { ConstraintSystem, LinearCombination } from "./constraint-system.ts";
 import { constraintAt } from "./constraint-system.ts";
+import type { ArcPremise } from "./outcome-arcs.ts";
+import { areArcsApart } from "./outcome-arcs.ts";
 
 /** What the check may rest on. */
 export interface ChoiceFacts {
@@ -190,6 +192,11 @@ class Outcomes {
 function excludesAllPairs(group: Outcomes, count: number): boolean {
   const premises = new Map<string, { readonly negative: string; readonly all: Premise[] }>();
   for (const row of group.sumRows()) addPremises(premises, group, row);
+  for (const { negative, all } of premises.values()) {
+    const ofNegative = premises.get(negative)?.all ?? [];
+    if (all.length + ofNegative.length < count) continue;
+    if (areArcsApart(bothSigns(all, ofNegative), count)) return true;
+  }
   const excluded = new Uint8Array(count * count);
   for (const { negative, all } of premises.values()) {
     for (const one of all) {
@@ -207,6 +214,15 @@ function excludesAllPairs(group: Outcomes, count: number): boolean {
     }
   }
   return true;
+}
+
+/** What is said of a sum, and of its negative. */
+function* bothSigns(
+  all: readonly Premise[],
+  ofNegative: readonly Premise[],
+): Generator<ArcPremise> {
+  for (const premise of all) yield { ...premise, sign: 1 };
+  for (const premise of ofNegative) yield { ...premise, sign: -1 };
 }
 
 /** Reads a row as: given wires are a sum of wires that are not negative, so from 0 to a maximum. */

@@ -3,7 +3,7 @@
 // description of the computation that could say something else.
 
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { FailedPrecondition } from "../../common/errors/domain-error.ts";
 import { binarySum, difference, powerOfTwo, product, wireOf, ZERO } from "./combination.ts";
 import type { ConstraintSystem, LinearCombination, WitnessProgram } from "./constraint-system.ts";
 import { CoefficientList, MatrixBuilder } from "./matrix-builder.ts";
@@ -16,11 +16,14 @@ import { TapeProgram } from "./witness-program.ts";
  */
 export const DECOMPOSITION_BITS_MAX = 252;
 
+/** What is beyond the limit is counted up to here, so that its owner hears how much it is. */
+const COUNTED_MAX = 2 ** 23;
+
 export interface CircuitShape {
   readonly outputs: number;
   readonly publicInputs: number;
   readonly privateInputs: number;
-  /** More constraints than this are refused while they are added. */
+  /** A circuit of more constraints is refused when it is finished; its constraints are not kept. */
   readonly constraintsMax: number;
 }
 
@@ -44,6 +47,8 @@ export class CircuitBuilder {
   /** How large each wire can become in size; Infinity: an element of the field. */
   readonly #magnitudes: number[];
   #linear = 0;
+  /** Constraints that were counted and not kept. */
+  #beyond = 0;
 
   constructor(shape: CircuitShape) {
     this.#shape = shape;
@@ -87,7 +92,7 @@ export class CircuitBuilder {
     const row = this.#constrain(ZERO, ZERO, lessNew(value, wireOf(wire)));
     const magnitude = this.magnitudeOf(value);
     this.#magnitudes[wire] = Math.min(options.magnitude ?? Number.POSITIVE_INFINITY, magnitude);
-    this.#operations.push({ kind: "sum", row, wire, exactBelow: magnitude });
+    this.#keep({ kind: "sum", row, wire, exactBelow: magnitude });
     return wire;
   }
 
@@ -103,7 +108,7 @@ export class CircuitBuilder {
     const magnitude = this.magnitudeOf(a) * this.magnitudeOf(b) + this.magnitudeOf(added);
     const parts = Math.max(magnitude, this.magnitudeOf(a), this.magnitudeOf(b));
     this.#magnitudes[wire] = Math.min(options.magnitude ?? Number.POSITIVE_INFINITY, magnitude);
-    this.#operations.push({ kind: "product", row, wire, exactBelow: parts });
+    this.#keep({ kind: "product", row, wire, exactBelow: parts });
     return wire;
   }
 
@@ -127,18 +132,18 @@ export class CircuitBuilder {
     }
     const row = this.#constrain(ZERO, ZERO, lessNew(value, binarySum(first, count)));
     const exactBelow = Math.max(this.magnitudeOf(value), 2 ** count);
-    this.#operations.push({ kind: "bits", row, wire: first, count, exactBelow, meaning });
+    this.#keep({ kind: "bits", row, wire: first, count, exactBelow, meaning });
     return first;
   }
 
   /**
-   * Wires of the digits of a value, the highest first: digit i counts 2^shifts[i] and has so many
+   * Wires of the digits of a value, the highest first: digit i counts 2^shifts[i] and has bits[i]
    * bits. One linear constraint; the caller must prove that each digit has no more bits. Returns
    * the first wire.
    */
   digits(
     value: LinearCombination,
-    layout: { readonly shifts: readonly number[]; readonly bits: number },
+    layout: { readonly shifts: readonly number[]; readonly bits: readonly number[] },
     meaning: string,
   ): number {
     const { shifts, bits } = layout;
@@ -146,8 +151,10 @@ export class CircuitBuilder {
     const wires = shifts.map((_, i) => first + i);
     const coefficients = shifts.map((shift) => powerOfTwo(shift));
     const row = this.#constrain(ZERO, ZERO, lessNew(value, { wires, coefficients }));
-    for (const wire of wires) this.#magnitudes[wire] = 2 ** bits;
-    this.#operations.push({ kind: "digits", row, wire: first, shifts, bits, meaning });
+    wires.forEach((wire, i) => {
+      this.#magnitudes[wire] = 2 ** bits[i]!;
+    });
+    this.#keep({ kind: "digits", row, wire: first, shifts, bits, meaning });
     return first;
   }
 
@@ -168,7 +175,7 @@ export class CircuitBuilder {
     const rows = of.map((combination) => this.#read.add(combination));
     const exactBelow = Math.max(...of.map((combination) => this.magnitudeOf(combination)));
     const from = { wire: first, row: rows[0]!, exactBelow };
-    this.#operations.push(
+    this.#keep(
       "greatestOf" in source
         ? { kind: "greatest", count, ...from }
         : { kind: "interval", thresholds: Float64Array.from(source.thresholds), ...from },
@@ -181,8 +188,13 @@ export class CircuitBuilder {
     this.#constrain(value, value, value);
   }
 
-  /** The system and how to fill its wires. */
+  /**
+   * The system and how to fill its wires.
+   *
+   * @throws FailedPrecondition: it has too many constraints
+   */
   finish(): { readonly system: ConstraintSystem; readonly program: WitnessProgram } {
+    if (this.#beyond > 0) throw this.#tooLarge(`${this.#c.rows + this.#beyond}`);
     const { outputs, publicInputs, privateInputs } = this.#shape;
     const system: ConstraintSystem = {
       wires: this.#magnitudes.length,
@@ -206,16 +218,28 @@ export class CircuitBuilder {
 
   #constrain(a: LinearCombination, b: LinearCombination, c: LinearCombination): number {
     if (this.#c.rows >= this.#shape.constraintsMax) {
-      throw new InvalidArgument(
-        `the circuit needs more than ${this.#shape.constraintsMax} constraints: take a smaller ` +
-          "model, fewer activation bits, or a higher limit",
-        { reason: ErrorReason.UNSUPPORTED },
-      );
+      this.#beyond += 1;
+      if (this.#c.rows + this.#beyond > COUNTED_MAX) throw this.#tooLarge(`over ${COUNTED_MAX}`);
+      return this.#c.rows;
     }
     if (a.wires.length === 0 || b.wires.length === 0) this.#linear += 1;
     this.#a.add(a);
     this.#b.add(b);
     return this.#c.add(c);
+  }
+
+  #keep(operation: WitnessOperation): void {
+    if (this.#beyond === 0) this.#operations.push(operation);
+  }
+
+  #tooLarge(constraints: string): FailedPrecondition {
+    const description =
+      `the circuit needs ${constraints} constraints; at most ${this.#shape.constraintsMax} are ` +
+      "taken. Take a smaller model, fewer activation bits, or ask the operator for a higher limit";
+    return new FailedPrecondition(description, {
+      reason: ErrorReason.UNSUPPORTED,
+      violations: [{ type: "CONSTRAINTS", subject: "circuit", description }],
+    });
   }
 }
 

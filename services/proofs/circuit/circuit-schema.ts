@@ -31,7 +31,10 @@ export interface SchemaInput {
   readonly encoding: InputEncoding;
   /** Bits of one value as it is packed: 8, 16 or 32; offset binary where it may be negative. */
   readonly bits: number;
-  /** Added before packing so that nothing is negative. */
+  /**
+   * Added before packing so that nothing is negative. 0 where each value has an encoding of its own:
+   * of it what is packed is its whole number less its `lo`.
+   */
   readonly offset: number;
 }
 

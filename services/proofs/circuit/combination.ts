@@ -147,7 +147,7 @@ export function product(a: Coefficient, b: Coefficient): Coefficient {
 }
 
 /** a plus b, exactly; in the field where it is beyond the safe integers. */
-export function plus(a: Coefficient, b: Coefficient): Coefficient {
+function plus(a: Coefficient, b: Coefficient): Coefficient {
   if (typeof a === "number" && typeof b === "number") {
     const value = a + b;
     if (Number.isSafeInteger(value)) return value === 0 ? 0 : value;

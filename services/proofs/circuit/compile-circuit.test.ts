@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { IntegerGraph, Step } from "../compiler/integer-graph.ts";
 import { FIELD_ORDER, toField } from "../field.ts";
+import { packValues } from "../verifier/signal-encoding.ts";
+import { COLUMNS } from "../verifier/testing/schemas.ts";
 import { circuitHash } from "./circuit-hash.ts";
 import { packedPerSignal } from "./circuit-schema.ts";
 import type { CompiledCircuit } from "./compiled-circuit.ts";
@@ -95,6 +97,63 @@ describe("compile-circuit", () => {
         const values = Array.from({ length: shape[0]! }, make);
         expect(outputSignals(circuit, values), `round ${round}`).toEqual(outputsOf(graph, values));
       }
+    }
+  });
+
+  it("agrees where each value has a range of its own", () => {
+    const random = seeded(32);
+    for (let round = 0; round < 60; round += 1) {
+      const graph = randomGraph(random);
+      const count = graph.inputs[0]!.shape[0]!;
+      const lo = Array.from({ length: count }, () => between(random, -(2 ** 9), 2 ** 5));
+      const hi = lo.map((least) => least + between(random, 0, 2 ** between(random, 0, 11)));
+      const encoding = { kind: "fixed-each", scaleBits: lo.map(() => 0), lo, hi } as const;
+      const each = { ...graph, inputs: [{ ...graph.inputs[0]!, encoding }] };
+      const circuit = compiled(each, { inputMode: (["public", "private"] as const)[round % 2]! });
+      const any = (i: number) => between(random, lo[i]!, hi[i]!);
+      for (const make of [(i: number) => lo[i]!, (i: number) => hi[i]!, any, any]) {
+        const values = lo.map((_, i) => make(i));
+        expect(outputSignals(circuit, values), `round ${round}`).toEqual(outputsOf(each, values));
+      }
+    }
+  });
+
+  it("agrees where values with ranges of their own are more than a signal holds", () => {
+    const lo = Array.from({ length: 40 }, (_, i) => -7 * i);
+    const hi = lo.map((least, i) => least + 100 + 1000 * (i % 3));
+    const encoding = { kind: "fixed-each", scaleBits: lo.map(() => 0), lo, hi } as const;
+    const row = lo.map((_, i) => [i, (i % 9) - 4 || 5] as const);
+    const input = { name: "x", shape: [40], encoding };
+    const graph = graphOf(
+      [input],
+      [linearStep([row]), activateStep(0, 40, 0, { kind: "relu" })],
+      40,
+    );
+    const circuit = compiled(graph);
+    expect(circuit.system.publicInputs).toBe(3);
+    for (const values of [lo, hi, lo.map((least, i) => least + i)]) {
+      expect(outputSignals(circuit, values)).toEqual(outputsOf(graph, values));
+    }
+  });
+
+  it("proves no more bits of a value than its own range needs", () => {
+    const graph = graphOf([COLUMNS], [], 5);
+    const { program, report, schema, system } = compiled(graph);
+    expect(schema.inputs).toEqual([COLUMNS]);
+    // Bits and their sum for each value, the lanes of the signal, and the outputs.
+    expect(report.constraints).toBe(16 + 8 + 16 + 8 + 2 + 5 + 1 + 5);
+    const signalOf = (lanes: readonly number[]) => packValues(lanes, 16)[0]!;
+    const good = [65_535, 255, 65_535, 255, 3];
+    expect(program.run([signalOf(good)]).slice(1, 6)).toEqual([65_535, 255, 32_767, 155, 10]);
+    for (const [at, lane] of [
+      [1, 256],
+      [1, 65_535],
+      [3, 256],
+      [4, 4],
+    ] as const) {
+      const bad = signalOf(good.with(at, lane));
+      expect(() => program.run([bad])).toThrow("signal 0 is not 5 values of 16 or 8 or 2 bits");
+      expect(isAccepted(system, [bad], new Map())).toBe(false);
     }
   });
 
@@ -198,7 +257,12 @@ describe("compile-circuit", () => {
   });
 
   it("refuses a circuit that is too large, an input that is too wide, and a missing threshold", () => {
-    expect(() => compiled(MLP, { constraintsMax: 300 })).toThrow(/more than 300 constraints/);
+    const { constraints } = compiled(MLP).report;
+    expect(() => compiled(MLP, { constraintsMax: 300 })).toThrow(
+      `needs ${constraints} constraints; at most 300`,
+    );
+    expect(compiled(MLP, { constraintsMax: constraints }).report.constraints).toBe(constraints);
+    expect(() => compiled(MLP, { constraintsMax: constraints - 1 })).toThrow("constraints");
     const wide = graphOf([fixedInput(1, 0, 2 ** 33)], [], 1);
     expect(() => compiled(wide)).toThrow(/at most 32 bits/);
     const one = graphOf([fixedInput(1, 0, 9)], [], 1);

@@ -30,15 +30,16 @@ const FIELD_VALUE_BITS = DECOMPOSITION_BITS_MAX;
 /**
  * Compiles a graph. The same graph and options give the same circuit on every machine.
  *
- * @throws InvalidArgument where the circuit would be too large, a value too long, or the options do
- *   not go with the graph; the message says what to change.
+ * @throws FailedPrecondition where the circuit would be too large; the message says how large.
+ * @throws InvalidArgument where a value would be too long, or the options do not go with the graph;
+ *   the message says what to change.
  * @throws RangeError where the graph contradicts itself.
  */
 export function compileCircuit(graph: IntegerGraph, options: CircuitOptions): CompiledCircuit {
   const layouts = graph.inputs.map(inputLayout);
   const bounds = boundsOf(
     graph,
-    layouts.map(({ interval }) => interval),
+    layouts.flatMap(({ lanes }) => lanes.map(({ interval }) => interval)),
   );
   const intervals = Array.from(graph.output.values, (value) => boundOf(bounds, value));
   const { outputMode, threshold } = options;

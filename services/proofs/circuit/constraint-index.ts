@@ -42,7 +42,7 @@ export function wireRows(wires: number, matrices: readonly ConstraintMatrix[]): 
 }
 
 /** Number of entries of a row. */
-export function rowLength(matrix: ConstraintMatrix, row: number): number {
+function rowLength(matrix: ConstraintMatrix, row: number): number {
   return matrix.rowStart[row + 1]! - matrix.rowStart[row]!;
 }
 

@@ -1,12 +1,15 @@
 // From what a caller gives to what the circuit takes: floats become whole numbers by the encoding
 // of their input, whole numbers are packed. Nothing is clamped: a value outside is refused.
 
+import type { ValueEncoding } from "../compiler/integer-graph.ts";
 import { FIELD_ORDER } from "../field.ts";
 import {
   encodedRange,
   encodeFloat,
+  laneOffset,
   NEGATIVE_ZERO_KEY,
   packValues,
+  valueEncoding,
 } from "../verifier/signal-encoding.ts";
 import type { CircuitSchema } from "./circuit-schema.ts";
 import type { CircuitInputs } from "./compiled-circuit.ts";
@@ -37,24 +40,30 @@ function packTensor(
   tensor: ArrayLike<number>,
   kind: CircuitInputs["kind"],
 ): bigint[] {
-  const { name, encoding, bits, offset } = layout.schema;
+  const { name, encoding: inputEncoding, bits } = layout.schema;
   if (tensor.length !== layout.count) {
     throw new RangeError(`input ${name} has ${layout.count} values, not ${tensor.length}`);
   }
-  const range = encodedRange(encoding);
-  const isNoKey = (whole: number) =>
-    encoding.kind === "ordered-float32" && whole === NEGATIVE_ZERO_KEY;
   const values = Array.from(tensor, (value, i) => {
+    const encoding = valueEncoding(inputEncoding, i);
+    const { lo, hi } = encodedRange(encoding);
     const whole = kind === "floats" ? named(name, i, () => encodeFloat(encoding, value)) : value;
-    if (!Number.isSafeInteger(whole) || whole < range.lo || whole > range.hi || isNoKey(whole)) {
-      throw new RangeError(
-        `input ${name}[${i}] is ${value}, encoded ${whole}: not a whole number from ${range.lo} ` +
-          `to ${range.hi}, which is what the circuit was calibrated for`,
-      );
+    const isNoKey = encoding.kind === "ordered-float32" && whole === NEGATIVE_ZERO_KEY;
+    if (!Number.isSafeInteger(whole) || whole < lo || whole > hi || isNoKey) {
+      const taken = takenBy(encoding, kind);
+      throw new RangeError(`input ${name}[${i}] is ${value}; the circuit takes ${taken}`);
     }
-    return whole + offset;
+    return whole + laneOffset(layout.schema, i);
   });
   return packValues(values, bits);
+}
+
+function takenBy(encoding: ValueEncoding, kind: CircuitInputs["kind"]): string {
+  const { lo, hi } = encodedRange(encoding);
+  if (kind === "integers") return `whole numbers from ${lo} to ${hi}`;
+  if (encoding.kind === "ordered-float32") return "finite float32 numbers";
+  const step = 2 ** -encoding.scaleBits;
+  return `${lo * step} to ${hi * step}, in steps of ${step}`;
 }
 
 function named(name: string, index: number, encode: () => number): number {

@@ -24,7 +24,7 @@ export function isAccepted(
 }
 
 /** The witness that a forger ends up with. */
-export function completed(
+function completed(
   system: ConstraintSystem,
   inputs: readonly (number | bigint)[],
   forced: ReadonlyMap<number, number | bigint>,

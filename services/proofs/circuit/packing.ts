@@ -4,8 +4,8 @@
 
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
-import type { IntegerInput } from "../compiler/integer-graph.ts";
-import { laneShift } from "../verifier/signal-encoding.ts";
+import type { IntegerInput, ValueEncoding } from "../compiler/integer-graph.ts";
+import { laneOffset, laneShift, valueEncoding } from "../verifier/signal-encoding.ts";
 import type { Interval } from "./bounds.ts";
 import { bitLength } from "./bounds.ts";
 import type { CircuitBuilder } from "./circuit-builder.ts";
@@ -15,6 +15,7 @@ import { shifted, wireOf } from "./combination.ts";
 import type { LinearCombination } from "./constraint-system.ts";
 
 const LANE_BITS = [8, 16, 32] as const;
+const WIDTH_MAX = 32;
 
 /** How one input tensor lies in its signals. */
 export interface InputLayout {
@@ -22,7 +23,13 @@ export interface InputLayout {
   /** Number of values. */
   readonly count: number;
   readonly signals: number;
-  /** Bits of a value that the circuit allows; the rest of its lane is proved to be 0. */
+  /** What the circuit allows of each value, in order. */
+  readonly lanes: readonly InputLane[];
+}
+
+/** One value in its lane. */
+export interface InputLane {
+  /** Bits that the circuit allows; the rest of the lane is proved to be 0. */
   readonly width: number;
   /** What the circuit enforces: the declared range, widened to a power of two. */
   readonly interval: Interval;
@@ -34,28 +41,39 @@ export interface InputLayout {
  * @throws InvalidArgument where its range needs more than 32 bits, or is empty.
  */
 export function inputLayout(input: IntegerInput): InputLayout {
-  const { encoding } = input;
+  const { name, shape, encoding } = input;
+  const count = shape.reduce((total, size) => total * size, 1);
+  const offset = encoding.kind === "fixed" && encoding.lo < 0 ? -encoding.lo : 0;
+  const laneAt = (i: number) =>
+    inputLane(name, valueEncoding(encoding, i), laneOffset({ encoding, offset }, i));
+  const lanes =
+    encoding.kind === "fixed-each"
+      ? Array.from({ length: count }, (_, i) => laneAt(i))
+      : new Array<InputLane>(count).fill(laneAt(0));
+  const widest = lanes.reduce((most, { width }) => Math.max(most, width), 1);
+  const bits = LANE_BITS.find((lane) => lane >= widest)!;
+  return {
+    schema: { name, shape, encoding, bits, offset },
+    count,
+    signals: Math.ceil(count / packedPerSignal(bits)),
+    lanes,
+  };
+}
+
+function inputLane(name: string, encoding: ValueEncoding, offset: number): InputLane {
   const range = encoding.kind === "fixed" ? encoding : { lo: 0, hi: 2 ** 32 - 1 };
-  const offset = range.lo < 0 ? -range.lo : 0;
   const highest = range.hi + offset;
-  const width = highest >= 0 && range.lo <= range.hi ? bitLength(BigInt(highest)) : 33;
-  const bits = LANE_BITS.find((lane) => lane >= width);
-  if (bits === undefined) {
+  const isSome = highest >= 0 && range.lo <= range.hi;
+  const width = isSome ? Math.max(1, bitLength(BigInt(highest))) : WIDTH_MAX + 1;
+  if (width > WIDTH_MAX) {
     throw new InvalidArgument(
-      `input ${input.name} ranges from ${range.lo} to ${range.hi}; an input has at most 32 bits. ` +
+      `input ${name} ranges from ${range.lo} to ${range.hi}; an input has at most 32 bits. ` +
         "Take a smaller input scale",
       { reason: ErrorReason.UNSUPPORTED },
     );
   }
-  const count = input.shape.reduce((total, size) => total * size, 1);
-  const enforced = 2n ** BigInt(Math.max(1, width)) - 1n;
-  return {
-    schema: { name: input.name, shape: input.shape, encoding, bits, offset },
-    count,
-    signals: Math.ceil(count / packedPerSignal(bits)),
-    width: Math.max(1, width),
-    interval: { lo: BigInt(-offset), hi: enforced - BigInt(offset) },
-  };
+  const enforced = 2n ** BigInt(width) - 1n;
+  return { width, interval: { lo: BigInt(-offset), hi: enforced - BigInt(offset) } };
 }
 
 /** The values of an input, from its signals: bits that prove each to be in range, and its wire. */
@@ -64,18 +82,20 @@ export function unpackInput(
   layout: InputLayout,
   signals: readonly number[],
 ): LinearCombination[] {
-  const { bits, offset, name } = layout.schema;
+  const { bits, name } = layout.schema;
   const perSignal = packedPerSignal(bits);
   const values: LinearCombination[] = [];
   signals.forEach((signal, i) => {
-    const count = Math.min(perSignal, layout.count - i * perSignal);
-    const shifts = Array.from({ length: count }, (_, lane) => laneShift(bits, lane));
-    const meaning = `input ${name}: signal ${i} is not ${count} values of ${layout.width} bits`;
-    const first = builder.digits(wireOf(signal), { shifts, bits: layout.width }, meaning);
-    for (let lane = 0; lane < count; lane += 1) {
-      builder.bits(wireOf(first + lane), layout.width, meaning);
-      values.push(shifted(wireOf(first + lane), -offset));
-    }
+    const at = i * perSignal;
+    const widths = layout.lanes.slice(at, at + perSignal).map(({ width }) => width);
+    const shifts = widths.map((_, lane) => laneShift(bits, lane));
+    const told = [...new Set(widths)].join(" or ");
+    const meaning = `input ${name}: signal ${i} is not ${widths.length} values of ${told} bits`;
+    const first = builder.digits(wireOf(signal), { shifts, bits: widths }, meaning);
+    widths.forEach((width, lane) => {
+      builder.bits(wireOf(first + lane), width, meaning);
+      values.push(shifted(wireOf(first + lane), 0 - laneOffset(layout.schema, at + lane)));
+    });
   });
   return values;
 }

@@ -33,7 +33,8 @@ export type WitnessOperation =
       readonly wire: number;
       /** Descending. */
       readonly shifts: readonly number[];
-      readonly bits: number;
+      /** Of each digit. */
+      readonly bits: readonly number[];
       readonly meaning: string;
     };
 
@@ -153,7 +154,7 @@ export class TapeProgram implements WitnessProgram {
     if (rest < 0n) throw new RangeError(meaning);
     shifts.forEach((shift, i) => {
       const digit = rest >> BigInt(shift);
-      if (digit >> BigInt(bits) !== 0n) throw new RangeError(meaning);
+      if (digit >> BigInt(bits[i]!) !== 0n) throw new RangeError(meaning);
       wires.small[wire + i] = Number(digit);
       rest -= digit << BigInt(shift);
     });

@@ -1,6 +1,7 @@
 // Measures an integer graph against the float program on rows of data: ranges before quantisation,
 // errors after it.
 
+import { valueEncoding } from "../verifier/signal-encoding.ts";
 import { powerOfTwo } from "./binary-scale.ts";
 import {
   type CalibrationMetric,
@@ -35,7 +36,7 @@ export function encodeRows(
     try {
       program.inputs.forEach(({ first, size }, i) => {
         for (let at = first; at < first + size; at++) {
-          whole[at] = encodeValue(encodings[i]!, row.floats[at]!);
+          whole[at] = encodeValue(valueEncoding(encodings[i]!, at - first), row.floats[at]!);
         }
       });
       kept.push({ ...row, whole });

@@ -28,8 +28,8 @@ export function modelCommitment(graph: IntegerGraph): string {
   return hash.digest("hex");
 }
 
-/** Step by step, so that the text of a large model is never whole in memory. */
-function* canonicalParts(graph: IntegerGraph): Generator<string> {
+/** The text of canonicalBytes in parts, so that a large model's is never whole in memory. */
+export function* canonicalParts(graph: IntegerGraph): Generator<string> {
   const { output } = graph;
   yield `{"format":"plinth-integer-graph-1","compilerVersion":${graph.compilerVersion},"inputs":`;
   yield JSON.stringify(
@@ -41,7 +41,8 @@ function* canonicalParts(graph: IntegerGraph): Generator<string> {
   );
   yield ',"steps":[';
   for (const [i, step] of graph.steps.entries()) {
-    yield (i === 0 ? "" : ",") + canonicalStep(step);
+    if (i > 0) yield ",";
+    yield* canonicalStep(step);
   }
   yield '],"output":';
   const { name, shape, values, scaleBits, after, argmax, classLabels } = output;
@@ -53,68 +54,108 @@ function* canonicalParts(graph: IntegerGraph): Generator<string> {
     argmax,
     classLabels: [...classLabels],
   });
-  yield `,"outputValues":${list(values)}`;
+  yield ',"outputValues":';
+  yield* list(values);
   yield "}";
 }
 
+/** Numbers in one part. */
+const LIST_PART = 1 << 16;
+
+/** A long list, in parts. */
+function* list(values: Int32Array | Float64Array): Generator<string> {
+  if (values.length <= LIST_PART) {
+    yield `[${joined(values)}]`;
+    return;
+  }
+  for (let at = 0; at < values.length; at += LIST_PART) {
+    yield (at === 0 ? "[" : ",") + joined(values.subarray(at, at + LIST_PART));
+  }
+  yield "]";
+}
+
 /**
- * A list of numbers.
+ * Numbers with commas between them.
  *
  * @throws RangeError: not a safe integer, which JSON could write in more than one way
  */
-function list(values: Int32Array | Float64Array | readonly number[]): string {
+function joined(values: Int32Array | Float64Array | readonly number[]): string {
   for (let i = 0; i < values.length; i++) {
     if (!Number.isSafeInteger(values[i])) {
       throw new RangeError(`${values[i]} is not a safe integer`);
     }
   }
   // A negative zero is joined as "0".
-  return `[${values.join(",")}]`;
+  return values.join(",");
 }
 
 function canonicalEncoding(encoding: InputEncoding): object {
-  const { kind } = encoding;
-  if (kind === "ordered-float32") {
-    return { kind };
+  switch (encoding.kind) {
+    case "ordered-float32":
+      return { kind: encoding.kind };
+    case "fixed": {
+      const { kind, scaleBits, lo, hi } = encoding;
+      joined([scaleBits, lo, hi]);
+      return { kind, scaleBits: scaleBits + 0, lo: lo + 0, hi: hi + 0 };
+    }
+    case "fixed-each": {
+      const { kind } = encoding;
+      const [scaleBits, lo, hi] = [encoding.scaleBits, encoding.lo, encoding.hi].map((values) => {
+        joined(values);
+        return values.map((value) => value + 0);
+      });
+      return { kind, scaleBits, lo, hi };
+    }
   }
-  const { scaleBits, lo, hi } = encoding;
-  list([scaleBits, lo, hi]);
-  return { kind, scaleBits: scaleBits + 0, lo: lo + 0, hi: hi + 0 };
 }
 
-function canonicalStep(step: Step): string {
+function* canonicalStep(step: Step): Generator<string> {
   switch (step.kind) {
     case "linear": {
       const { rowStart, columns, weights, bias } = step.rows;
-      return (
-        `{"kind":"linear","rowStart":${list(rowStart)},"columns":${list(columns)},` +
-        `"weights":${list(weights)},"bias":${list(bias)}}`
-      );
+      yield '{"kind":"linear","rowStart":';
+      yield* list(rowStart);
+      yield ',"columns":';
+      yield* list(columns);
+      yield ',"weights":';
+      yield* list(weights);
+      yield ',"bias":';
+      yield* list(bias);
+      break;
     }
     case "activate":
-      return (
-        `{"kind":"activate","values":${list(step.values)},"shiftBits":${step.shiftBits},` +
-        `"activation":${JSON.stringify(canonicalActivation(step))}}`
-      );
+      yield '{"kind":"activate","values":';
+      yield* list(step.values);
+      yield `,"shiftBits":${step.shiftBits},"activation":${canonicalActivation(step)}`;
+      break;
     case "max":
-      return `{"kind":"max","groupStart":${list(step.groupStart)},"values":${list(step.values)}}`;
+      yield '{"kind":"max","groupStart":';
+      yield* list(step.groupStart);
+      yield ',"values":';
+      yield* list(step.values);
+      break;
     case "trees":
-      return (
-        `{"kind":"trees","features":${list(step.features)},"base":${list(step.base)},` +
-        `"trees":[${step.trees.map(canonicalTree).join(",")}]}`
-      );
+      yield '{"kind":"trees","features":';
+      yield* list(step.features);
+      yield `,"base":[${joined(step.base)}],"trees":[`;
+      for (const [i, tree] of step.trees.entries()) {
+        yield (i === 0 ? "" : ",") + canonicalTree(tree);
+      }
+      yield "]";
+      break;
   }
+  yield "}";
 }
 
-function canonicalActivation({ activation }: ActivateStep): readonly (string | number)[] {
+function canonicalActivation({ activation }: ActivateStep): string {
   switch (activation.kind) {
     case "leaky-relu":
-      return [activation.kind, activation.slopeBits];
+      return JSON.stringify([activation.kind, activation.slopeBits]);
     case "clip":
-      list([activation.lo, activation.hi]);
-      return [activation.kind, activation.lo + 0, activation.hi + 0];
+      joined([activation.lo, activation.hi]);
+      return JSON.stringify([activation.kind, activation.lo + 0, activation.hi + 0]);
     default:
-      return [activation.kind];
+      return JSON.stringify([activation.kind]);
   }
 }
 
@@ -122,8 +163,8 @@ function canonicalActivation({ activation }: ActivateStep): readonly (string | n
 function canonicalTree({ nodes }: Tree): string {
   const texts = nodes.map((node: TreeNode) =>
     node.kind === "leaf"
-      ? list(node.scores)
-      : `[${list([node.feature, node.threshold, node.ifTrue, node.ifFalse])}]`,
+      ? `[${joined(node.scores)}]`
+      : `[[${joined([node.feature, node.threshold, node.ifTrue, node.ifFalse])}]]`,
   );
   return `[${texts.join(",")}]`;
 }

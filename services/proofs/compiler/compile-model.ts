@@ -5,8 +5,9 @@ import { encodeRows, type FloatRuns, measure, runFloats, type SampleRow } from "
 import type { CalibrationReport } from "./calibration-report.ts";
 import { modelCommitment } from "./canonical.ts";
 import { checkLowering } from "./check-lowering.ts";
+import { encodingOfRows } from "./encode-columns.ts";
 import type { FloatProgram, ProgramInput } from "./float-program.ts";
-import { encodingOfSpread, encodingOfType } from "./input-encoding.ts";
+import { encodingOfType } from "./input-encoding.ts";
 import type { InputEncoding, IntegerGraph } from "./integer-graph.ts";
 import { lowerModel } from "./lower-model.ts";
 import { modelGraph } from "./model-graph.ts";
@@ -14,13 +15,7 @@ import { pruneProgram } from "./prune-program.ts";
 import { type Quantized, quantizeProgram } from "./quantize.ts";
 import { DEFAULT_LIMITS, readOnnx } from "./read-onnx.ts";
 import type { ModelLimits } from "./read-tensor.ts";
-import {
-  type CalibrationData,
-  type FloatRow,
-  givenRows,
-  madeUpRows,
-  spreadOf,
-} from "./sample-rows.ts";
+import { type CalibrationData, type FloatRow, givenRows, madeUpRows } from "./sample-rows.ts";
 import { invalidOption, UnsupportedModel } from "./unsupported.ts";
 
 export interface CompileOptions {
@@ -30,7 +25,10 @@ export interface CompileOptions {
   readonly inputs?: Readonly<Record<string, InputOptions>>;
   /** Rows like those that the model will see. Absent: only integer inputs and trees need no more. */
   readonly calibration?: CalibrationData;
-  /** Bits of the largest weight of a layer, 2 to 32, or as few as reach a target. Default 12. */
+  /**
+   * Bits of the largest weight of a layer, 2 to 32, or as few as reach a target. Default 12. Weights
+   * of columns with scales of their own have as many more as keep the sum of their roundings small.
+   */
   readonly weightBits?: number | WeightTarget;
   /** Bits of the largest activation of a layer, 2 to 32. Default 12. */
   readonly activationBits?: number;
@@ -151,7 +149,7 @@ function encodingsOf(
     const encoding =
       askedEncoding(input.name, asked) ??
       encodingOfType(input.type) ??
-      (rows && encodingOfSpread(spreadOf(rows, input)));
+      (rows && encodingOfRows(rows, input));
     if (encoding === undefined) {
       throw invalidOption(
         `inputs.${input.name}`,

@@ -1,8 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { compileModel } from "./compile-model.ts";
-import { encodeValue } from "./input-encoding.ts";
+import { circuitHash } from "../circuit/circuit-hash.ts";
+import { compileCircuit } from "../circuit/compile-circuit.ts";
+import { schemaHash } from "../verifier/read-schema.ts";
+import { type CompileOptions, compileModel, type InputOptions } from "./compile-model.ts";
 import { integerEvaluator } from "./integer-evaluate.ts";
+import { encodedRow } from "./testing.ts";
 
 interface HeldOut {
   readonly inputs: Readonly<Record<string, { shape: number[]; data: number[] }>>;
@@ -46,9 +49,7 @@ describe("the examples", () => {
     const rows = calibration.inputs.features!;
     for (let row = 0; row < calibration.rows; row++) {
       const values = rows.slice(row * 30, (row + 1) * 30);
-      const { output } = evaluate(
-        values.map((value) => encodeValue(graph.inputs[0]!.encoding, value)),
-      );
+      const { output } = evaluate(encodedRow(graph.inputs[0]!.encoding, values));
       const found = output.map((value) => Number(value) / 2 ** graph.output.scaleBits);
       expect(found[0]).toBeCloseTo(probabilities[row * 2]!, 6);
       expect(found[1]).toBeCloseTo(probabilities[row * 2 + 1]!, 6);
@@ -73,6 +74,74 @@ describe("the examples", () => {
     expect(compileModel(bytes, { calibration, weightBits: 13 }).commitment).not.toBe(
       first.commitment,
     );
+  });
+
+  it("makes the same circuits as ever of inputs with one scale", () => {
+    const ofMlp = example("digits", "mlp", "pixels");
+    const ofCnn = example("digits", "cnn", "images");
+    const ofForest = example("breast-cancer", "forest", "features");
+    const ofLogistic = example("breast-cancer", "logistic", "features");
+    const said = (range: InputOptions, input: string) => ({ inputs: { [input]: range } });
+    const cases: readonly (readonly [Uint8Array, CompileOptions, string, string, string])[] = [
+      [
+        ofMlp.bytes,
+        { calibration: ofMlp.calibration },
+        "db35ef5e96b8bc90a7936d3cff10622584839f4e2b450bf8635eeeab37c2652f",
+        "c02753076c1e39a79a0c53b64a38eabd000a940f925b772a52a59dcf145bf6d3",
+        "f5591bb7d9e8a725d1999cd3b314554d15092d265bcfadce88e034937ec902d0",
+      ],
+      [
+        ofCnn.bytes,
+        { calibration: ofCnn.calibration },
+        "7e1e12f22147ff91ab617b14bbd9b1ddfc66b23aa063a068e4e6c1abc8ec9746",
+        "f2902d02f59cf6a412b25423af7d9abb336ba28f6c88c10daaa4ec01b84dbf99",
+        "6861acf2de51e8c18b85b404e1bcdb9ecc26259f630005b8b8f2d3611d5db57c",
+      ],
+      [
+        ofForest.bytes,
+        { calibration: ofForest.calibration },
+        "e8c627207b06af81d2d0a3a3e268688dd51348fbcec9079b96c218c8d0dcad2b",
+        "36802fa2d022dbe164e1f05cd3ccc729d09d304c69eda11a7561a44dd605eb3d",
+        "34c9faef931ff9cde5f1c128a1e0e760ab18dcf0b74fc5f8f8e6ee7ce0133bd5",
+      ],
+      [
+        ofMlp.bytes,
+        said({ scaleBits: 0, lo: 0, hi: 16 }, "pixels"),
+        "462da5eeeff26d0e1c9ca6d594bdcbf625878ba83239ea6a7540bf372fa8258e",
+        "fa541607439066d6357389417c5aca80bd4468a1907ec87ee8dfec90ea563edb",
+        "0ca3cb23ca5403ba094b07350347c44e90c9dcd7fdbc029b33ea714879b7a018",
+      ],
+      [
+        ofLogistic.bytes,
+        {
+          ...said({ scaleBits: 18, lo: 0, hi: 8192 }, "features"),
+          calibration: ofLogistic.calibration,
+        },
+        "890f04b53aec497c4bcbda581211a1aa49a742b002094c96357e28cc3b259296",
+        "03a6704bd80781a59d0f4dbde74ca724a6b6823685c9a42c5b778060f0b602d3",
+        "d2c512dbf9f895b742a1cceec5d9efb65c1113b002008d66c96deab9668fab7e",
+      ],
+    ];
+    for (const [bytes, options, commitment, circuit, schema] of cases) {
+      const { graph, commitment: found } = compileModel(bytes, options);
+      const compiled = compileCircuit(graph, { modelCommitment: found });
+      expect([found, circuitHash(compiled.system), schemaHash(compiled.schema)]).toEqual([
+        commitment,
+        circuit,
+        schema,
+      ]);
+    }
+  });
+
+  it("gives the columns of a table scales of their own, in half of the constraints", () => {
+    const { bytes, calibration } = example("breast-cancer", "logistic", "features");
+    const { graph, commitment } = compileModel(bytes, { calibration });
+    const { encoding } = graph.inputs[0]!;
+    if (encoding.kind !== "fixed-each") throw new Error("another encoding");
+    expect(encoding.hi).toEqual(new Array(30).fill(65_535));
+    expect([Math.min(...encoding.scaleBits), Math.max(...encoding.scaleBits)]).toEqual([2, 20]);
+    const { report } = compileCircuit(graph, { modelCommitment: commitment });
+    expect([report.constraints, report.publicSignals]).toEqual([514, 4]);
   });
 
   it("finds the fewest weight bits for a target", () => {

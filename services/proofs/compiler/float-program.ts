@@ -126,7 +126,7 @@ export function runProgram(program: FloatProgram, inputs: ArrayLike<number>): Pr
 }
 
 /** bias + sum of weight times value, by row. */
-export function applyRows(rows: FloatRows, values: Float64Array): Float64Array {
+function applyRows(rows: FloatRows, values: Float64Array): Float64Array {
   const { rowStart, columns, weights, bias } = rows;
   const results = new Float64Array(bias.length);
   for (let row = 0; row < bias.length; row++) {

@@ -2,7 +2,7 @@
 
 import { encodeFloat } from "../verifier/signal-encoding.ts";
 import { exponentAbove, powerOfTwo } from "./binary-scale.ts";
-import type { InputEncoding } from "./integer-graph.ts";
+import type { FixedEncoding, InputEncoding, ValueEncoding } from "./integer-graph.ts";
 import { type ElementType, INTEGER_RANGE } from "./tensor.ts";
 
 /**
@@ -10,7 +10,7 @@ import { type ElementType, INTEGER_RANGE } from "./tensor.ts";
  *
  * @throws RangeError: NaN, an infinity, or outside of what the encoding takes
  */
-export function encodeValue(encoding: InputEncoding, value: number): number {
+export function encodeValue(encoding: ValueEncoding, value: number): number {
   const whole = encodeFloat(encoding, value);
   if (encoding.kind === "ordered-float32") {
     return whole;
@@ -22,11 +22,6 @@ export function encodeValue(encoding: InputEncoding, value: number): number {
     );
   }
   return whole;
-}
-
-/** What a whole number of a fixed encoding stands for. */
-export function decodeFixed(encoding: { readonly scaleBits: number }, whole: number): number {
-  return whole * powerOfTwo(-encoding.scaleBits);
 }
 
 /** Widths that inputs are packed in, and the ranges that need no check beyond that. */
@@ -52,6 +47,12 @@ export interface InputSpread {
 const MARGIN = 2;
 /** So much finer than how far the least varying value strays. */
 const STEPS_PER_SPREAD = 256;
+/** A column is less than a whole table to know a range by: it may grow to this much more. */
+const COLUMN_ROOM_BITS = 1;
+/** A whole number that never varied says little of its column: it is taken as a float up to here. */
+const CONSTANT_MAX = 64;
+/** Steps of 2^-100 are nothing. */
+const COLUMN_SCALE_BITS_MAX = 100;
 
 /** The range of an integer type; undefined for floats and for what is too wide. */
 export function encodingOfType(type: ElementType): InputEncoding | undefined {
@@ -66,8 +67,8 @@ export function encodingOfType(type: ElementType): InputEncoding | undefined {
  * An encoding for floats as they are in samples: whole numbers exactly; else 16 bits where they
  * tell apart what varies least, or 32.
  */
-export function encodingOfSpread(spread: InputSpread): InputEncoding {
-  const { least, most, areWhole, smallestSpread } = spread;
+export function encodingOfSpread(spread: InputSpread): FixedEncoding {
+  const { least, most, areWhole } = spread;
   if (areWhole) {
     const range = NATURAL_RANGES.find(([lo, hi]) => least >= lo && most <= hi);
     if (range !== undefined) {
@@ -75,13 +76,54 @@ export function encodingOfSpread(spread: InputSpread): InputEncoding {
     }
   }
   const isSigned = least < 0;
-  const size = exponentAbove(Math.max(Math.abs(least), Math.abs(most), Number.MIN_VALUE) * MARGIN);
-  const wanted = exponentAbove(STEPS_PER_SPREAD / Math.max(smallestSpread, powerOfTwo(-100)));
+  const { size, wanted } = measured(spread);
   const fits = 16 - (isSigned ? 1 : 0) - size;
   const bits = fits >= wanted ? 16 : 32;
-  const scaleBits = bits - (isSigned ? 1 : 0) - size;
+  return filled(bits, { isSigned, scaleBits: bits - (isSigned ? 1 : 0) - size });
+}
+
+/**
+ * An encoding for one column of a table of floats: as encodingOfSpread, with more room above what
+ * was seen. `isSigned`: whether any column of the table goes below 0.
+ */
+export function encodingOfColumn(spread: InputSpread, isSigned: boolean): FixedEncoding {
+  const { least, most, areWhole } = spread;
+  const signBits = isSigned ? 1 : 0;
+  if (areWhole && least === most && Math.abs(most) <= CONSTANT_MAX) {
+    return filled(16, { isSigned, scaleBits: 8 });
+  }
+  if (areWhole) {
+    const fits = ([lo, hi]: readonly [number, number]) =>
+      lo < 0 === isSigned && least * MARGIN >= lo && most * MARGIN <= hi;
+    const range = NATURAL_RANGES.find(fits);
+    if (range !== undefined) {
+      return { kind: "fixed", scaleBits: 0, lo: range[0], hi: range[1] };
+    }
+  }
+  const { size, wanted } = measured(spread);
+  const bits = 16 - signBits - size >= wanted ? 16 : 32;
+  const fits = bits - signBits - size;
+  const room = Math.max(0, Math.min(COLUMN_ROOM_BITS, fits - wanted));
+  return filled(bits, { isSigned, scaleBits: Math.min(fits - room, COLUMN_SCALE_BITS_MAX) });
+}
+
+/** Bits before the point that the values need, and bits after it that tell them apart. */
+function measured({ least, most, smallestSpread }: InputSpread): {
+  readonly size: number;
+  readonly wanted: number;
+} {
+  return {
+    size: exponentAbove(Math.max(Math.abs(least), Math.abs(most), Number.MIN_VALUE) * MARGIN),
+    wanted: exponentAbove(STEPS_PER_SPREAD / Math.max(smallestSpread, powerOfTwo(-100))),
+  };
+}
+
+/** All whole numbers of so many bits. */
+function filled(
+  bits: number,
+  { isSigned, scaleBits }: { readonly isSigned: boolean; readonly scaleBits: number },
+): FixedEncoding {
   const whole = powerOfTwo(bits);
-  return isSigned
-    ? { kind: "fixed", scaleBits, lo: -whole / 2, hi: whole / 2 - 1 }
-    : { kind: "fixed", scaleBits, lo: 0, hi: whole - 1 };
+  const lo = isSigned ? -whole / 2 : 0;
+  return { kind: "fixed", scaleBits, lo, hi: lo + whole - 1 };
 }

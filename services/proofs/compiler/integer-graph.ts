@@ -19,20 +19,31 @@ export interface IntegerInput {
   readonly encoding: InputEncoding;
 }
 
+/** How the values of an input become whole numbers: all in one way, or each in its own. */
+export type InputEncoding = ValueEncoding | EachEncoding;
+
 /**
  * How a float becomes the whole number that the circuit takes.
  * - fixed: round half away from zero of x * 2^scaleBits, which must lie in [lo, hi].
  * - ordered-float32: the float32's bits in the order of its value (negative: all flipped, else the
  *   sign flipped), a number of 32 bits; -0 is taken as 0, NaN and infinities are refused.
  */
-export type InputEncoding =
-  | {
-      readonly kind: "fixed";
-      readonly scaleBits: number;
-      readonly lo: number;
-      readonly hi: number;
-    }
-  | { readonly kind: "ordered-float32" };
+export type ValueEncoding = FixedEncoding | { readonly kind: "ordered-float32" };
+
+export interface FixedEncoding {
+  readonly kind: "fixed";
+  readonly scaleBits: number;
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** Each value is "fixed" with numbers of its own; the lists have one entry a value, in order. */
+export interface EachEncoding {
+  readonly kind: "fixed-each";
+  readonly scaleBits: readonly number[];
+  readonly lo: readonly number[];
+  readonly hi: readonly number[];
+}
 
 /** Rows of a sparse matrix in compressed form: row i has the entries rowStart[i] to rowStart[i+1]. */
 export interface SparseRows {

@@ -1,6 +1,7 @@
 // From a float program to whole numbers. Every value gets a scale, a power of two; every layer of
 // rows one scale for its results, and activations divide by the difference of the two.
 
+import { valueEncoding } from "../verifier/signal-encoding.ts";
 import { exponentAbove, powerOfTwo } from "./binary-scale.ts";
 import type { FloatActivate, FloatMax, FloatProgram, FloatTrees } from "./float-program.ts";
 import { stepSize } from "./float-program.ts";
@@ -17,7 +18,7 @@ import { quantizeTrees } from "./quantize-trees.ts";
 import { ValueBounds } from "./value-bounds.ts";
 
 /** Another one may make another graph of the same bytes and options. */
-export const COMPILER_VERSION = 1;
+const COMPILER_VERSION = 1;
 
 export interface QuantizeOptions {
   /** One for each input of the program. */
@@ -62,12 +63,15 @@ class Quantizing {
   /** By value of the program: its number in the graph, and its scale. */
   readonly #numbers: Int32Array;
   readonly #bits: Int32Array;
+  /** By value of the program: 1 where it has a scale that other values of its input do not. */
+  readonly #ownScale: Uint8Array;
 
   constructor(program: FloatProgram, options: QuantizeOptions) {
     this.#program = program;
     this.#options = options;
     this.#numbers = new Int32Array(program.values);
     this.#bits = new Int32Array(program.values);
+    this.#ownScale = new Uint8Array(program.values);
   }
 
   result(): Quantized {
@@ -108,12 +112,13 @@ class Quantizing {
   }
 
   #input(input: { first: number; size: number }, encoding: InputEncoding): void {
-    const isFixed = encoding.kind === "fixed";
-    const scaleBits = isFixed ? encoding.scaleBits : 0;
-    const [lo, hi] = isFixed ? [encoding.lo, encoding.hi] : [0, 2 ** 32 - 1];
     for (let i = 0; i < input.size; i++) {
+      const own = valueEncoding(encoding, i);
+      const { scaleBits, lo, hi } =
+        own.kind === "fixed" ? own : { scaleBits: 0, lo: 0, hi: 2 ** 32 - 1 };
       this.#numbers[input.first + i] = this.#bounds.add({ lo, hi, error: 0, scaleBits });
       this.#bits[input.first + i] = scaleBits;
+      this.#ownScale[input.first + i] = encoding.kind === "fixed-each" ? 1 : 0;
     }
   }
 
@@ -122,9 +127,16 @@ class Quantizing {
     this.#firsts.push(this.#bounds.count);
   }
 
+  /**
+   * Values with scales of their own are whole numbers of one size, so that roundings of all their
+   * weights add up, where with one scale only those of the largest values count. Their sums are
+   * shorter than with one scale all the same.
+   */
   #quantize(rows: FloatRows, scale: RowScale): QuantizedRows {
     const values = { columnBits: this.#bits, columns: this.#numbers, sizes: this.#options.sizes };
-    return quantizeRows(rows, values, scale);
+    const isOwn = rows.columns.some((column) => this.#ownScale[column] === 1);
+    const weightBits = scale.weightBits + (isOwn ? exponentAbove(longestRow(rows)) : 0);
+    return quantizeRows(rows, values, { ...scale, weightBits });
   }
 
   /** The numbers of the rows' results, in order. */
@@ -339,6 +351,11 @@ class Quantizing {
     const numbers = this.#linear(this.#program.output.name, rows, rounded);
     return { numbers, scaleBits: rounded.scaleBits };
   }
+}
+
+/** Entries of the row that has the most of them. */
+function longestRow({ rowStart }: FloatRows): number {
+  return rowStart.reduce((most, start, i) => Math.max(most, start - (rowStart[i - 1] ?? 0)), 1);
 }
 
 /** Whether an activation of values at a scale gives values at that scale. */

@@ -1,6 +1,7 @@
 // Rows to calibrate on: those that the owner of the model gives, or made-up ones that reach into the
 // corners of what the inputs' encoding takes.
 
+import { valueEncoding } from "../verifier/signal-encoding.ts";
 import { powerOfTwo } from "./binary-scale.ts";
 import type { FloatProgram } from "./float-program.ts";
 import type { InputSpread } from "./input-encoding.ts";
@@ -101,8 +102,8 @@ export function madeUpRows(program: FloatProgram, encodings: readonly InputEncod
   return Array.from({ length: MADE_UP_ROWS }, (_, row) => {
     const floats = new Float64Array(total);
     program.inputs.forEach(({ first, size }, i) => {
-      const encoding = encodings[i]!;
       for (let at = first; at < first + size; at++) {
+        const encoding = valueEncoding(encodings[i]!, at - first);
         floats[at] =
           encoding.kind === "fixed"
             ? inRange(encoding, row, random)
@@ -149,8 +150,8 @@ function thresholdsOf(program: FloatProgram): ReadonlyMap<number, number[]> {
   return found;
 }
 
-/** Whole numbers of 32 bits (mulberry32). */
-function generator(seed: number): () => number {
+/** Whole numbers of 32 bits, the same for the same seed (mulberry32). */
+export function generator(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;

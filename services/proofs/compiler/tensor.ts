@@ -111,7 +111,3 @@ export function axisOf(axis: number, rank: number): number | undefined {
   const own = axis < 0 ? axis + rank : axis;
   return Number.isInteger(own) && own >= 0 && own < rank ? own : undefined;
 }
-
-export function sameShape(a: Shape, b: Shape): boolean {
-  return a.length === b.length && a.every((dimension, axis) => dimension === b[axis]);
-}

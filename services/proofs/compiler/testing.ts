@@ -10,13 +10,14 @@ import {
   type Node,
 } from "../../common/testing/onnx-writer.ts";
 import type { SeededRandom } from "../../common/testing/seeded-random.ts";
+import { valueEncoding } from "../verifier/signal-encoding.ts";
 import { classOf } from "./calibrate.ts";
 import { applyAfter } from "./check-lowering.ts";
 import { type CompiledModel, type CompileOptions, compileModel } from "./compile-model.ts";
 import { runFloatModel } from "./float-model.ts";
 import { encodeValue } from "./input-encoding.ts";
 import { integerEvaluator } from "./integer-evaluate.ts";
-import type { IntegerGraph } from "./integer-graph.ts";
+import type { InputEncoding, IntegerGraph } from "./integer-graph.ts";
 import { modelGraph } from "./model-graph.ts";
 import { readOnnx } from "./read-onnx.ts";
 import { sizeOf } from "./tensor.ts";
@@ -78,6 +79,11 @@ export function gridRows(random: SeededRandom, size: number, count: number): Flo
   });
 }
 
+/** A row of one input as the circuit takes it. */
+export function encodedRow(encoding: InputEncoding, row: ArrayLike<number>): number[] {
+  return Array.from(row, (value, i) => encodeValue(valueEncoding(encoding, i), value));
+}
+
 export interface Checked {
   readonly compiled: CompiledModel;
   /** Largest differences from onnxruntime over all rows. */
@@ -121,7 +127,7 @@ export async function checkModel(
     const truth = expected[at]!;
     const size = Math.max(1, ...truth.map(Math.abs));
     const reference = Array.from(runFloatModel(graph, [row]).data);
-    const run = evaluate(Array.from(row, (value) => encodeValue(inputs[0]!.encoding, value)));
+    const run = evaluate(encodedRow(inputs[0]!.encoding, row));
     const before = Float64Array.from(run.output, (value) => Number(value) * 2 ** -output.scaleBits);
     const found = output.argmax ? [classOf(before)] : Array.from(applyAfter(output.after, before));
     const far = (values: readonly number[]) =>

@@ -8,7 +8,7 @@ import { encodeValue } from "./input-encoding.ts";
 import { integerEvaluator } from "./integer-evaluate.ts";
 import { modelGraph } from "./model-graph.ts";
 import { readOnnx } from "./read-onnx.ts";
-import { runOnnxruntime, type SmallModel, smallModel } from "./testing.ts";
+import { encodedRow, runOnnxruntime, type SmallModel, smallModel } from "./testing.ts";
 import { UnsupportedModel } from "./unsupported.ts";
 
 const COLUMNS = 4;
@@ -137,9 +137,7 @@ function rowsFor(random: SeededRandom, thresholds: readonly number[], count = 60
 
 function run(compiled: CompiledModel, row: readonly number[]): Float64Array {
   const { inputs, output } = compiled.graph;
-  const { output: found } = integerEvaluator(compiled.graph)(
-    row.map((value) => encodeValue(inputs[0]!.encoding, value)),
-  );
+  const { output: found } = integerEvaluator(compiled.graph)(encodedRow(inputs[0]!.encoding, row));
   return Float64Array.from(found, (value) => Number(value) * 2 ** -output.scaleBits);
 }
 
@@ -255,7 +253,7 @@ describe("trees against onnxruntime", () => {
     const evaluate = integerEvaluator(compiled.graph);
     const { encoding } = compiled.graph.inputs[0]!;
     return (row) => {
-      const { argmax } = evaluate(row.map((value) => encodeValue(encoding, value)));
+      const { argmax } = evaluate(encodedRow(encoding, row));
       return compiled.graph.output.classLabels[argmax]!;
     };
   }

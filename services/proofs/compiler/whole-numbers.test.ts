@@ -25,18 +25,32 @@ describe("ordered-float", () => {
   });
 
   it("gives the keys that inputs are encoded by", () => {
-    const random = new SeededRandom(2);
-    for (let i = 0; i < 5000; i++) {
-      const value = (random.uint32() / 2 ** 31 - 1) * 2 ** (random.below(200) - 100);
-      expect(orderedKey(value)).toBe(encodeValue({ kind: "ordered-float32" }, value));
+    // The bits of a float32: those of negative numbers flipped, of others with the first one set.
+    const keys: readonly (readonly [value: number, key: number])[] = [
+      [-3.4028234663852886e38, 0x00800000],
+      [-1, 0x407fffff],
+      [-(2 ** -149), 0x7ffffffe],
+      [2 ** -149, 0x80000001],
+      [0.1, 0xbdcccccd],
+      [1, 0xbf800000],
+      [3.4028234663852886e38, 0xff7fffff],
+    ];
+    for (const [value, key] of keys) {
+      expect(orderedKey(value)).toBe(key);
+      expect(encodeValue({ kind: "ordered-float32" }, value)).toBe(key);
+      expect(floatOfKey(key)).toBe(Math.fround(value));
     }
+    expect([KEY_MIN, KEY_MAX]).toEqual([keys[0]?.[1], keys.at(-1)?.[1]]);
   });
 
   it("takes -0 as 0 and leaves infinities outside", () => {
     expect(orderedKey(-0)).toBe(orderedKey(0));
     expect(orderedKey(0)).toBe(0x80000000);
-    expect(orderedKey(Number.POSITIVE_INFINITY)).toBe(KEY_MAX + 1);
-    expect(orderedKey(Number.NEGATIVE_INFINITY)).toBe(KEY_MIN - 1);
+    expect(floatOfKey(0x7fffffff)).toBe(-0);
+    for (const above of [Number.POSITIVE_INFINITY, 3.5e38]) {
+      expect(orderedKey(above)).toBe(KEY_MAX + 1);
+      expect(orderedKey(-above)).toBe(KEY_MIN - 1);
+    }
   });
 });
 

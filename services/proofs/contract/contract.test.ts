@@ -6,13 +6,15 @@ import type { CircuitSchema } from "../circuit/circuit-schema.ts";
 import { FIELD_ORDER, toField } from "../field.ts";
 import { BASE_ORDER, wordBytes } from "../verifier/curve-points.ts";
 import { proofBytes } from "../verifier/proof-format.ts";
+import { signalCounts } from "../verifier/read-schema.ts";
+import { packValues } from "../verifier/signal-encoding.ts";
 import { SIGNED, schemaOf } from "../verifier/testing/schemas.ts";
 import { simulatedSetup } from "../verifier/testing/simulated-setup.ts";
 import { contractAbi, inferenceCalldata, proofCalldata } from "./contract-abi.ts";
 import { contractVector } from "./contract-vector.ts";
 import { CODE_BYTES_MAX, CONTRACT_PUBLIC_VALUES_MAX, exportContract } from "./export-contract.ts";
 import { inferenceCallOf } from "./inference-call.ts";
-import { fromVector, selectorOf } from "./testing/ready-contract.ts";
+import { fromVector, selectorOf, simulated } from "./testing/ready-contract.ts";
 import { compiled, deployed, transactionGas } from "./testing/use-contract.ts";
 
 /** What a verification may cost, and what each public value may add. */
@@ -97,6 +99,53 @@ describe("the exported contract", () => {
     expect(() => exportContract({ ...options, verifyingKey: longer, schema: more })).toThrow(
       "a contract takes 1 to 200",
     );
+  });
+});
+
+describe("the contract of a table whose columns have ranges of their own", () => {
+  const tableOf = (columns: number, output: number): CircuitSchema =>
+    schemaOf({
+      inputs: [
+        {
+          name: "table",
+          shape: [columns],
+          encoding: {
+            kind: "fixed-each",
+            scaleBits: Array.from({ length: columns }, (_, i) => i % 20),
+            lo: new Array<number>(columns).fill(0),
+            hi: Array.from({ length: columns }, (_, i) => (i % 2 === 0 ? 65_535 : 255)),
+          },
+          bits: 16,
+          offset: 0,
+        },
+      ],
+      output: { shape: [output] },
+    });
+
+  it.each([30, 150, 450])("keeps to the gas and size budget with %i columns", async (columns) => {
+    const schema = tableOf(columns, 2);
+    const { setup, contract, code } = await simulated(schema, columns);
+    const lanes = Array.from({ length: columns }, (_, i) =>
+      i % 2 === 0 ? 65_000 + (i % 500) : i % 256,
+    );
+    const values = [1n, 2n, ...packValues(lanes, 16)];
+    const call = inferenceCallOf(schema, values, setup.prove(values));
+    const { gas, outcome } = await contract.call(inferenceCalldata("checkInference", call));
+    expect(outcome).toBe("true");
+    expect(gas).toBeLessThan(GAS_BASE_MAX + GAS_PER_VALUE_MAX * values.length);
+    expect(code.length).toBeLessThan(CODE_BYTES_MAX);
+  });
+
+  it("is as long as a contract may be at most, and is refused where it would be longer", () => {
+    const signals = CONTRACT_PUBLIC_VALUES_MAX / 2;
+    const exported = (columns: number, output: number) => {
+      const schema = tableOf(columns, output);
+      const { key } = simulatedSetup(signalCounts(schema).total, new SeededRandom(33));
+      return exportContract({ verifyingKey: key, schema, isDevelopmentSetup: true });
+    };
+    const most = compiled(exported(15 * (signals - 1), 2));
+    expect(most.code.length).toBeLessThan(CODE_BYTES_MAX);
+    expect(() => exported(15 * (signals - 1), 3)).toThrow("a contract takes 1 to 200");
   });
 });
 

@@ -10,6 +10,7 @@ import type { AbiEntry } from "./contract-abi.ts";
 import { contractAbi } from "./contract-abi.ts";
 import { groth16Contract } from "./groth16-contract.ts";
 import { inferenceContract } from "./inference-contract.ts";
+import { laneCheckCount } from "./range-checks.ts";
 
 /** The compiler that the contracts are for and tested with. */
 export const SOLIDITY_VERSION = "0.8.37";
@@ -20,7 +21,10 @@ export const CONTRACT_NAME = "InferenceVerifier";
 /** A contract may have so many bytes (EIP-170). */
 export const CODE_BYTES_MAX = 24_576;
 
-/** With more public values the code would be longer than a contract may be. */
+/**
+ * With more public values the code would be longer than a contract may be. One whose numbers are
+ * held to ranges of their own counts twice: it takes a check as long as a public value.
+ */
 export const CONTRACT_PUBLIC_VALUES_MAX = 200;
 
 export interface ContractOptions {
@@ -67,11 +71,14 @@ export function exportContract(options: ContractOptions): ExportedContract {
       `the schema describes ${total} public values, the verifying key is for ${count}`,
     );
   }
-  if (count === 0 || count > CONTRACT_PUBLIC_VALUES_MAX) {
+  if (!fitsContract(schema)) {
+    const checks = laneCheckCount(schema);
+    const told =
+      checks > 0 ? `, and ${checks} of them with ranges to check, which count twice` : "";
     throw new Refusal(
       "schema-mismatch",
-      `${count} public values; a contract takes 1 to ${CONTRACT_PUBLIC_VALUES_MAX}. Pack the ` +
-        "inputs and the output, or commit to the inputs",
+      `${count} public values${told}; a contract takes 1 to ${CONTRACT_PUBLIC_VALUES_MAX}. Pack ` +
+        "the inputs and the output, or commit to the inputs",
     );
   }
   const source = [
@@ -80,6 +87,12 @@ export function exportContract(options: ContractOptions): ExportedContract {
     inferenceContract(schema),
   ].join("\n");
   return { source, standardJson: standardJson(source), abi: contractAbi(count) };
+}
+
+/** Whether the public values of a circuit, and the checks of their ranges, fit into a contract. */
+export function fitsContract(schema: CircuitSchema): boolean {
+  const { total } = signalCounts(schema);
+  return total > 0 && total + laneCheckCount(schema) <= CONTRACT_PUBLIC_VALUES_MAX;
 }
 
 function header(isDevelopment: boolean): string {

@@ -5,6 +5,7 @@ import { wordBytes } from "../verifier/curve-points.ts";
 import type { DecodedInputs, DecodedOutput } from "../verifier/decode-signals.ts";
 import { decodeSignals } from "../verifier/decode-signals.ts";
 import type { Proof } from "../verifier/proof-format.ts";
+import { laneOffset } from "../verifier/signal-encoding.ts";
 import type { InferenceCall } from "./contract-abi.ts";
 
 /**
@@ -31,8 +32,10 @@ function inputOf(schema: CircuitSchema, inputs: DecodedInputs): Uint8Array {
   switch (inputs.mode) {
     case "public": {
       const bytes = inputs.tensors.flatMap(({ integers }, i) => {
-        const { bits, offset } = schema.inputs[i]!;
-        return integers.flatMap((whole) => bigEndian(whole + offset, bits / 8));
+        const input = schema.inputs[i]!;
+        return integers.flatMap((whole, at) =>
+          bigEndian(whole + laneOffset(input, at), input.bits / 8),
+        );
       });
       return Uint8Array.from(bytes);
     }

@@ -1,11 +1,18 @@
+import { bytesToHex } from "@noble/hashes/utils.js";
 import { describe, expect, it } from "vitest";
+import { SeededRandom } from "../../common/testing/seeded-random.ts";
+import { packedPerSignal } from "../circuit/circuit-schema.ts";
 import { FIELD_ORDER, toField } from "../field.ts";
 import { wordBytes } from "../verifier/curve-points.ts";
 import { encodeFloat, packValues } from "../verifier/signal-encoding.ts";
 import { BYTES, ORDERED, SIGNED, schemaOf } from "../verifier/testing/schemas.ts";
 import { inferenceCalldata } from "./contract-abi.ts";
 import { inferenceCallOf } from "./inference-call.ts";
+import { inferenceContract } from "./inference-contract.ts";
 import { errorOf, fromVector, selectorOf, simulated } from "./testing/ready-contract.ts";
+
+const bytesOf = (value: number, size: number) =>
+  Array.from({ length: size }, (_, i) => Math.floor(value / 256 ** (size - 1 - i)) % 256);
 
 describe("checkInference on the chain", () => {
   it("packs bytes, words and float keys as the circuit has them", async () => {
@@ -46,6 +53,89 @@ describe("checkInference on the chain", () => {
     expect(await refusedInput(46, [0xff, 0x80, 0, 0])).toBe(outOfRange);
     expect(await refusedInput(74, [0, 0x7f, 0xff, 0xff])).toBe(outOfRange);
     expect(await refusedInput(46, [0x7f, 0xff, 0xff, 0xfe])).toBe("false");
+  });
+
+  it.each([8, 16, 32] as const)(
+    "holds each number to a range of its own in lanes of %i bits, and tells which is beyond",
+    async (bits) => {
+      const random = new SeededRandom(bits);
+      const perSignal = packedPerSignal(bits);
+      const count = 2 * perSignal + 4;
+      // Whole lanes at the ends of the first signal, one of a few numbers beside them; nothing to
+      // check in the second; halves of lanes in the last, partly filled.
+      const widths = Array.from({ length: count }, (_, i) =>
+        i === 1 || i === perSignal - 2 ? 1 : i % (perSignal - 1) === 0 ? bits : bits - (i % 3),
+      ).map((width, i) => (i >= perSignal && i < 2 * perSignal ? bits : width));
+      const highs = widths.map((width, i) => 2 ** width - 1 - (width < bits ? i % 2 : 0));
+      const lo = highs.map((_, i) => [0, -3, 1][i % 3]!);
+      const encoding = {
+        kind: "fixed-each" as const,
+        scaleBits: highs.map((_, i) => i % 9),
+        lo,
+        hi: highs.map((high, i) => high + lo[i]!),
+      };
+      const before = { ...BYTES, shape: [3] };
+      const each = { name: "each", shape: [count], encoding, bits, offset: 0 };
+      const schema = schemaOf({ inputs: [before, each], output: { shape: [1] } });
+      const { setup, contract } = await simulated(schema, 60 + bits);
+      const valuesOf = (lanes: readonly number[]) => [
+        7n,
+        ...packValues([1, 2, 3], 8),
+        ...packValues(lanes, bits),
+      ];
+      const answerTo = async (lanes: readonly number[]): Promise<string> => {
+        const values = valuesOf(lanes);
+        const good = inferenceCallOf(schema, valuesOf(highs), setup.prove(values));
+        const input = Uint8Array.of(1, 2, 3, ...lanes.flatMap((lane) => bytesOf(lane, bits / 8)));
+        const calldata = inferenceCalldata("checkInference", { ...good, input });
+        const { outcome, returned } = await contract.call(calldata);
+        return outcome === "reverted" ? bytesToHex(returned) : outcome;
+      };
+      expect(await answerTo(highs)).toBe("true");
+      expect(await answerTo(highs.map(() => 0))).toBe("true");
+      expect(await answerTo(highs.map((high) => random.below(high + 1)))).toBe("true");
+      const refusal = (lane: number) =>
+        selectorOf("InputOutOfRange(uint256)") +
+        (3 + (lane * bits) / 8).toString(16).padStart(64, "0");
+      for (const [lane, high] of highs.entries()) {
+        if (high === 2 ** bits - 1) continue;
+        // One too many beside lanes that are full, and all ones beside empty lanes.
+        expect(await answerTo(highs.with(lane, high + 1)), `lane ${lane}`).toBe(refusal(lane));
+        const alone = highs.map(() => 0).with(lane, 2 ** bits - 1);
+        expect(await answerTo(alone), `lane ${lane}`).toBe(refusal(lane));
+      }
+      // Of several the first.
+      expect(await answerTo(highs.with(1, 2).with(perSignal - 2, 2))).toBe(refusal(1));
+    },
+    60_000,
+  );
+
+  it("needs no check of lanes that are full", () => {
+    const sourceOf = (highs: readonly number[]) =>
+      inferenceContract(
+        schemaOf({
+          inputs: [
+            {
+              name: "each",
+              shape: [highs.length],
+              encoding: {
+                kind: "fixed-each",
+                scaleBits: highs.map((_, i) => i),
+                lo: highs.map(() => 0),
+                hi: highs,
+              },
+              bits: 16,
+              offset: 0,
+            },
+          ],
+        }),
+      );
+    expect(sourceOf([65_535, 65_535])).not.toContain("InputOutOfRange(from)");
+    expect(sourceOf([65_535, 65_535])).toContain("///     1: round(x * 2^1) + 0, x * 2^1 from 0");
+    expect(sourceOf([65_535, 65_535])).not.toContain("checkLanes");
+    expect(sourceOf([300, 301])).not.toContain("checkRange");
+    expect(sourceOf([300, 301])).toContain("checkLanes(publicValues[3], 16, ");
+    expect(sourceOf(new Array(101).fill(300))).toContain("and so on: the schema");
   });
 
   it("packs outputs, negative ones too, and holds them to their range", async () => {

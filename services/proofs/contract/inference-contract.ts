@@ -3,8 +3,13 @@
 
 import type { CircuitSchema, SchemaInput } from "../circuit/circuit-schema.ts";
 import { packedPerSignal } from "../circuit/circuit-schema.ts";
+import type { EachEncoding, FixedEncoding } from "../compiler/integer-graph.ts";
 import { signalCounts, valueCount } from "../verifier/read-schema.ts";
-import { encodedRange, NEGATIVE_ZERO_KEY } from "../verifier/signal-encoding.ts";
+import { laneOffset } from "../verifier/signal-encoding.ts";
+import { rangeChecks, rangeFunctions } from "./range-checks.ts";
+
+/** Lines about values with encodings of their own. */
+const EACH_LINES_MAX = 100;
 
 /** The contract InferenceVerifier, which extends Groth16Verifier. */
 export function inferenceContract(schema: CircuitSchema): string {
@@ -13,7 +18,10 @@ export function inferenceContract(schema: CircuitSchema): string {
   return `/// Checks that the model of one circuit gave this output for these inputs.
 ///
 /// Input (${inputText(schema)}).
-${schema.inputs.map((input) => `///   ${inputLine(input)}\n`).join("")}/// Output (${outputText(schema)}).
+${schema.inputs
+  .flatMap(inputLines)
+  .map((line) => `///   ${line}\n`)
+  .join("")}/// Output (${outputText(schema)}).
 /// Context: ${contextText(schema)}
 ///
 /// That a proof was seen before is for the calling contract to know: it must choose contexts that
@@ -88,7 +96,7 @@ ${inputFunctions(schema, counts.total, counts.output)}
 }
 
 /** Bytes of the input: lanes of 1, 2 or 4 bytes, a commitment, or none. */
-export function inputBytes(schema: CircuitSchema): number {
+function inputBytes(schema: CircuitSchema): number {
   switch (schema.inputMode) {
     case "public":
       return schema.inputs.reduce(
@@ -103,7 +111,7 @@ export function inputBytes(schema: CircuitSchema): number {
 }
 
 /** Numbers in the output. */
-export function outputValues(schema: CircuitSchema): number {
+function outputValues(schema: CircuitSchema): number {
   return isScaled(schema) ? valueCount(schema.output.shape) : 1;
 }
 
@@ -176,36 +184,19 @@ function inputFunctions(schema: CircuitSchema, total: number, first: number): st
       let at = first;
       for (const input of schema.inputs) {
         const bytes = (valueCount(input.shape) * input.bits) / 8;
-        calls.push(...inputCalls(input, { byte, bytes, at }));
+        const chunk = (packedPerSignal(input.bits) * input.bits) / 8;
+        calls.push(`pack(input, ${byte}, ${byte + bytes}, ${chunk}, publicValues, ${at});`);
+        calls.push(...rangeChecks(input, { byte, bytes, slot: at }));
         byte += bytes;
         at += signalCounts({ ...schema, inputs: [input] }).inputs[0]!;
       }
-      const isChecked = calls.some((call) => call.includes("checkRange"));
       return `${head}
 ${calls.map((call) => `        ${call}`).join("\n")}
     }
 
-${packFunction(total)}${isChecked ? `\n\n${RANGE_FUNCTION}` : ""}`;
+${packFunction(total)}${rangeFunctions(calls)}`;
     }
   }
-}
-
-function inputCalls(
-  input: SchemaInput,
-  { byte, bytes, at }: { readonly byte: number; readonly bytes: number; readonly at: number },
-): string[] {
-  const laneBytes = input.bits / 8;
-  const chunk = packedPerSignal(input.bits) * laneBytes;
-  const calls = [`pack(input, ${byte}, ${byte + bytes}, ${chunk}, publicValues, ${at});`];
-  const { lo, hi } = encodedRange(input.encoding);
-  const [low, high] = [lo + input.offset, hi + input.offset];
-  if (low > 0 || high < 2 ** input.bits - 1) {
-    // No lane has this number where the encoding leaves none out.
-    const except = input.encoding.kind === "ordered-float32" ? NEGATIVE_ZERO_KEY : high + 1;
-    const range = `${low}, ${high}, ${except}`;
-    calls.push(`checkRange(input, ${byte}, ${byte + bytes}, ${laneBytes}, ${range});`);
-  }
-  return calls;
 }
 
 function packFunction(total: number): string {
@@ -234,27 +225,6 @@ function packFunction(total: number): string {
     }`;
 }
 
-const RANGE_FUNCTION = `    /// Holds every number of size bytes to what the circuit was made for.
-    function checkRange(
-        bytes calldata input,
-        uint256 from,
-        uint256 end,
-        uint256 size,
-        uint256 low,
-        uint256 high,
-        uint256 except
-    ) private pure {
-        unchecked {
-            for (; from < end; from += size) {
-                uint256 value;
-                assembly {
-                    value := shr(sub(256, mul(8, size)), calldataload(add(input.offset, from)))
-                }
-                if (value < low || value > high || value == except) revert InputOutOfRange(from);
-            }
-        }
-    }`;
-
 function contextLines(schema: CircuitSchema, at: number): string {
   if (!schema.hasContext) {
     return "// This circuit has no context: one that is given would mean nothing.\n        if (context != 0) revert ContextOutOfRange();";
@@ -273,14 +243,35 @@ function inputText(schema: CircuitSchema): string {
   }
 }
 
-function inputLine(input: SchemaInput): string {
-  const { encoding, bits, offset } = input;
-  const count = `${valueCount(input.shape)} of ${bits / 8} byte${bits > 8 ? "s" : ""}`;
-  const meaning =
-    encoding.kind === "fixed"
-      ? `round(x * 2^${encoding.scaleBits}) + ${offset}, x * 2^${encoding.scaleBits} from ${encoding.lo} to ${encoding.hi}`
-      : "the bits of a float32 in the order of its value";
-  return `${plain(input.name)}: ${count}, ${meaning}`;
+function inputLines(input: SchemaInput): string[] {
+  const { name, shape, encoding, bits, offset } = input;
+  const count = `${plain(name)}: ${valueCount(shape)} of ${bits / 8} byte${bits > 8 ? "s" : ""}`;
+  switch (encoding.kind) {
+    case "ordered-float32":
+      return [`${count}, the bits of a float32 in the order of its value`];
+    case "fixed":
+      return [`${count}, ${fixedText(encoding, offset)}`];
+    case "fixed-each":
+      return [`${count}, each in a way of its own`, ...eachLines(input, encoding)];
+  }
+}
+
+function fixedText({ scaleBits, lo, hi }: Omit<FixedEncoding, "kind">, offset: number): string {
+  return `round(x * 2^${scaleBits}) + ${offset}, x * 2^${scaleBits} from ${lo} to ${hi}`;
+}
+
+/** A line for values that follow one another and are encoded in one way. */
+function eachLines(input: SchemaInput, { scaleBits, lo, hi }: EachEncoding): string[] {
+  const texts = scaleBits.map((bits, i) =>
+    fixedText({ scaleBits: bits, lo: lo[i]!, hi: hi[i]! }, laneOffset(input, i)),
+  );
+  const starts = texts.flatMap((text, i) => (text === texts[i - 1] ? [] : [i]));
+  const lines = starts.slice(0, EACH_LINES_MAX).map((from, i) => {
+    const last = (starts[i + 1] ?? texts.length) - 1;
+    return `  ${from === last ? from : `${from} to ${last}`}: ${texts[from]}`;
+  });
+  const isCut = starts.length > EACH_LINES_MAX;
+  return isCut ? [...lines, "  and so on: the schema of the circuit says it of all"] : lines;
 }
 
 function outputText(schema: CircuitSchema): string {

@@ -1,6 +1,5 @@
 // How large a circuit is for a prover: its domain, and about how much memory a task takes.
 
-import { readFile } from "node:fs/promises";
 import type { ConstraintSystem } from "../circuit/constraint-system.ts";
 import { FIELD_BYTES } from "../field.ts";
 import { SectionFile } from "./section-file.ts";
@@ -50,16 +49,6 @@ export function proveMemoryBytes(size: CircuitSize): number {
 /** While snarkjs makes or verifies a key from the circuit: it keeps every entry several times. */
 export function keyMemoryBytes(size: CircuitSize): number {
   return proveMemoryBytes(size) + BYTES_PER_ENTRY * size.entries;
-}
-
-/** Resident bytes of a process by its number; 0 where the system does not tell. */
-export async function residentBytes(pid: number | undefined): Promise<number> {
-  try {
-    const status = await readFile(`/proc/${pid}/status`, "utf8");
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
 }
 
 const HEADER = 1;

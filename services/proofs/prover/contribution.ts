@@ -20,7 +20,7 @@ export interface Contribution {
 }
 
 /** More parties than ceremonies of one model have; a file that claims more is not read on. */
-export const CONTRIBUTIONS_MAX = 512;
+const CONTRIBUTIONS_MAX = 512;
 
 /**
  * A beacon is verified by doing its hashes again, about 2 microseconds each: of 2^20 that is some

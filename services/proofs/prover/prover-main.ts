@@ -1,46 +1,33 @@
-// The prover's process: takes tasks over the IPC channel, one at a time. It alone loads snarkjs and
-// ffjavascript, which are under the GPL-3.0; everything else talks to it. It ends when it is told
-// to, and when its owner is gone.
+// The main module of the prover's processes. They alone load snarkjs and ffjavascript, which are
+// under the GPL-3.0; everything else talks to them.
 
-import { isForeseen, statusBytes, toStatus } from "../../common/errors/status.ts";
+import { memoryUsage } from "node:process";
+import { serveTasks } from "../process/serve-tasks.ts";
 import { endThreads, limitThreads } from "./engine/curve.ts";
-import { runTask } from "./engine/run-task.ts";
-import type { FromProver, ToProver } from "./prover-tasks.ts";
+import { PROVER_TASKS } from "./engine/prover-task-functions.ts";
+import type { ProverTasks } from "./prover-tasks.ts";
 
-limitThreads(Math.max(1, Number(process.argv[2]) || 1));
+/** Collecting takes 10 ms, a fifth of a small proof; files that snarkjs left open go with it. */
+const COLLECT_BYTES = 64 * 1024 * 1024;
+const COLLECT_TASKS = 32;
 
-process.on("message", (message: ToProver) => {
-  if (message.type === "end") void end();
-  else void work(message);
-});
+let keptBytes = 0;
+let tasks = 0;
 
-// SIGKILL and not process.exit, which would wait for the threads.
-process.on("disconnect", () => {
-  if (!ending) process.kill(process.pid, "SIGKILL");
-});
-
-let ending = false;
-
-async function work(message: Extract<ToProver, { type: "task" }>): Promise<void> {
-  try {
-    const output = await runTask(message.kind, message.input, (phase) =>
-      send({ type: "progress", phase }),
-    );
+/** Collects what a large task left, at once, and what small ones leave, now and then. */
+function collect(): void {
+  tasks += 1;
+  if (tasks >= COLLECT_TASKS || usedBytes() > keptBytes + COLLECT_BYTES) {
     globalThis.gc?.();
-    send({ type: "done", output });
-  } catch (error) {
-    const status = isForeseen(error) ? statusBytes(toStatus(error)) : undefined;
-    send({ type: "failed", status, cause: String((error as Error).stack ?? error) });
+    keptBytes = usedBytes();
+    tasks = 0;
   }
 }
 
-/** Without threads and channel nothing keeps the process. */
-async function end(): Promise<void> {
-  ending = true;
-  await endThreads();
-  process.disconnect?.();
+function usedBytes(): number {
+  const { heapUsed, external } = memoryUsage();
+  return heapUsed + external;
 }
 
-function send(message: FromProver): void {
-  process.send?.(message);
-}
+limitThreads(Math.max(1, Number(process.argv[2]) || 1));
+serveTasks<ProverTasks>(PROVER_TASKS, { afterTask: collect, onEnd: endThreads });

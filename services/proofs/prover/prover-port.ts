@@ -38,7 +38,9 @@ export interface ContributionChallenge {
 }
 
 /**
- * Makes keys and proofs. Tasks are done one at a time in the order in which they are asked for.
+ * Makes keys and proofs. Proofs are made one at a time in the order in which they are asked for. All
+ * that is of keys (set-ups, ceremonies, powers of tau) has a queue of its own, so that no proof waits
+ * for it; its tasks too are done one at a time, in order.
  *
  * Every file is named by its path. A file that a task makes (`zkey` of the set-ups, `to`) appears
  * whole or not at all, replaces what was there, and has its record beside it (key-record.ts).

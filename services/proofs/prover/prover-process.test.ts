@@ -1,10 +1,12 @@
-// The prover's process: stopped, killed, out of time or memory, replaced, ended; and no leak.
+// The prover's processes: stopped, killed, out of time or memory, replaced, ended; and no leak.
 
 import { writeFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { useFolder } from "../../common/testing/use-folder.ts";
-import { residentBytes } from "./circuit-size.ts";
-import { ProverProcess } from "./prover-process.ts";
+import { residentBytes } from "../process/process-limits.ts";
+import { TaskProcess } from "../process/task-process.ts";
+import { readKeyRecord } from "./key-record.ts";
+import { proverProgram } from "./prover-process.ts";
 import {
   openSnarkjsProver,
   type SnarkjsProver,
@@ -26,6 +28,10 @@ function isRunning(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+function isThere(pid: number | undefined): boolean {
+  return pid !== undefined && isRunning(pid);
 }
 
 describe("the prover's process", { timeout: 180_000 }, () => {
@@ -56,6 +62,33 @@ describe("the prover's process", { timeout: 180_000 }, () => {
     expect(words).toEqual(["a", "b", "c"].flatMap((n) => phases.map((phase) => `${n} ${phase}`)));
   });
 
+  it("proves while keys are made and checked, which is done in a process of its own", async () => {
+    const prover = useProver();
+    const files = writeCircuit(useFolder(), "c", denseGraph([2, 2, 2]));
+    await prover.devSetup(files);
+    await prover.verifyingKey(files.zkey);
+    const keys = prover.keysProcessId!;
+    // Whatever it is asked for now takes as long as a ceremony of the largest circuits.
+    process.kill(keys, "SIGSTOP");
+    onTestFinished(() => void (isRunning(keys) && process.kill(keys, "SIGCONT")));
+    let isDescribed = false;
+    const described = prover.verifyingKey(files.zkey).finally(() => {
+      isDescribed = true;
+    });
+    expect((await prover.prove(files)).publicValues).toHaveLength(3);
+    expect(isDescribed).toBe(false);
+    expect(prover.processId).not.toBe(keys);
+    process.kill(keys, "SIGCONT");
+    const record = await readKeyRecord(files.zkey);
+    expect((await described).verifyingKeyHash).toBe(record.verifyingKeyHash);
+    await prover[Symbol.asyncDispose]();
+    expect([keys, prover.processId, prover.keysProcessId].map(isThere)).toEqual([
+      false,
+      false,
+      false,
+    ]);
+  });
+
   it("is killed when a task is no longer wanted; one that waits is just forgotten", async () => {
     const prover = useProver();
     const files = writeCircuit(useFolder(), "c", denseGraph([2, 2, 2]));
@@ -83,7 +116,7 @@ describe("the prover's process", { timeout: 180_000 }, () => {
     await expect(prover.devSetup(files, { timeoutMs: 300 })).rejects.toMatchObject({
       kind: "DeadlineExceeded",
     });
-    expect(prover.processId).toBeUndefined();
+    expect(prover.keysProcessId).toBeUndefined();
   });
 
   it("is killed when it takes too much memory", async () => {
@@ -94,7 +127,7 @@ describe("the prover's process", { timeout: 180_000 }, () => {
       kind: "ResourceExhausted",
       message: expect.stringContaining("more than 30 MiB"),
     });
-    expect(prover.processId).toBeUndefined();
+    expect(prover.keysProcessId).toBeUndefined();
   });
 
   it("is not started for a circuit that is certain not to fit", async () => {
@@ -104,14 +137,14 @@ describe("the prover's process", { timeout: 180_000 }, () => {
       kind: "FailedPrecondition",
       violations: [{ type: "PROVER_MEMORY" }],
     });
-    expect(prover.processId).toBeUndefined();
+    expect(prover.keysProcessId).toBeUndefined();
   });
 
   it("ends by itself when it is asked to, threads and all", async () => {
     const folder = useFolder();
     const files = writeCircuit(folder, "c", denseGraph([2, 2, 2]));
     await useProver().devSetup(files);
-    const one = new ProverProcess({ threads: 2, heapMiB: 512 });
+    const one = new TaskProcess(proverProgram({ threads: 2, heapMiB: 512 }));
     const job = { timeoutMs: 60_000, memoryBytes: 2 ** 32, onProgress: () => undefined };
     await one.run({ ...job, kind: "prove", input: files, signal: new AbortController().signal });
     expect(await one.end()).toEqual({ code: 0, signal: null });
@@ -122,7 +155,8 @@ describe("the prover's process", { timeout: 180_000 }, () => {
     const files = writeCircuit(useFolder(), "c", denseGraph([2, 2]));
     await prover.devSetup(files);
     await prover.prove(files);
-    expect(prover.processId).toBeUndefined();
+    await prover.verifyingKey(files.zkey);
+    expect([prover.processId, prover.keysProcessId]).toEqual([undefined, undefined]);
     const other = useProver();
     await other.prove(files);
     const pid = other.processId!;

@@ -1,5 +1,4 @@
-// What the prover's process can be asked to do, and what it and its owner say to each other over
-// Node's IPC channel. Everything large is a file, named by its path.
+// What the prover's process can be asked to do. Everything large is a file, named by its path.
 
 import type { ProofJson } from "../verifier/proof-format.ts";
 import type { KeyRecord } from "./key-record.ts";
@@ -118,21 +117,3 @@ export interface ProverTasks {
 }
 
 export type TaskKind = keyof ProverTasks;
-
-/** From the owner. One task at a time. */
-export type ToProver =
-  | { readonly type: "task"; readonly kind: TaskKind; readonly input: unknown }
-  /** The process is to end by itself. */
-  | { readonly type: "end" };
-
-/** From the process: any number of progress, then done or failed. */
-export type FromProver =
-  | { readonly type: "progress"; readonly phase: string }
-  | { readonly type: "done"; readonly output: unknown }
-  | {
-      readonly type: "failed";
-      /** google.rpc.Status in binary; undefined: nobody foresaw it. */
-      readonly status: Uint8Array | undefined;
-      /** For the log. */
-      readonly cause: string;
-    };

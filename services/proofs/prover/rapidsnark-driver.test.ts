@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { useFolder } from "../../common/testing/use-folder.ts";
 import { writeWitness } from "../circuit/witness-file.ts";
-import { residentBytes } from "./circuit-size.ts";
+import { residentBytes } from "../process/process-limits.ts";
 import type { Prover } from "./prover-port.ts";
 import { openRapidsnarkProver } from "./rapidsnark-driver.ts";
 import { openSnarkjsProver } from "./snarkjs-driver.ts";

@@ -8,13 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { Cancelled, Internal } from "../../common/errors/domain-error.ts";
+import { limitExceeded, watchLimits } from "../process/process-limits.ts";
+import { keepTail } from "../process/task-process.ts";
+import { draining } from "../process/task-queue.ts";
 import { proveMemoryBytes, readCircuitSize } from "./circuit-size.ts";
-import { limitExceeded, watchLimits } from "./process-limits.ts";
 import type { Prover, RunOptions } from "./prover-port.ts";
-import { keepTail } from "./prover-process.ts";
 import type { ProofResult } from "./prover-tasks.ts";
 import { SnarkjsProver, type SnarkjsProverOptions } from "./snarkjs-driver.ts";
-import { draining } from "./task-queue.ts";
 
 /** What the driver needs. */
 export interface RapidsnarkOptions extends SnarkjsProverOptions {
@@ -33,7 +33,11 @@ const MEMORY_SLACK = 4;
 
 const SHELL = 'ulimit -c 0; (echo 800 > /proc/$$/oom_score_adj) 2>/dev/null; exec "$@"';
 
-/** A prover that has its Groth16 proofs from the binary and all else from snarkjs' process. */
+/**
+ * A prover that has its Groth16 proofs from the binary and all else from snarkjs' processes: what
+ * surrounds a proof is done in the one for proofs, which no key keeps busy. The binary may have
+ * memoryBytesMax too, or four times what was estimated for the circuit.
+ */
 export function openRapidsnarkProver(options: RapidsnarkOptions): Prover {
   return new RapidsnarkProver(options);
 }
@@ -140,7 +144,9 @@ async function ending(
     child.once("exit", () => done());
     child.once("error", () => done());
   });
-  const watch = watchLimits(child.pid, limits, (limit) => reject(limitExceeded(limit, limits)));
+  const watch = watchLimits(child.pid, limits, (limit) =>
+    reject(limitExceeded(limit, limits, "prover")),
+  );
   const onAbort = (): void =>
     reject(new Cancelled("The task was stopped.", { reason: ErrorReason.CANCELLED }));
   signal.addEventListener("abort", onAbort, { once: true });

@@ -82,7 +82,7 @@ describe("a development set-up", { timeout: 120_000 }, () => {
     const prover = useProver();
     const files = writeCircuit(useFolder(), "c", denseGraph([2, 2]));
     const one = await prover.devSetup(files);
-    expect(prover.processId).toBeUndefined();
+    expect([prover.processId, prover.keysProcessId]).toEqual([undefined, undefined]);
     const other = await prover.devSetup(files);
     expect(other.circuitHash).toBe(one.circuitHash);
     expect(other.verifyingKeyHash).not.toBe(one.verifyingKeyHash);

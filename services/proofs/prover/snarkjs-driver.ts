@@ -1,11 +1,13 @@
-// The prover on snarkjs and our own set-up, in a process of its own. This end checks sizes, limits
-// and names, and sees to it that files appear whole or not at all.
+// The prover on snarkjs and our own set-up, in processes of its own: one for proofs, one for keys, so
+// that an hour of a ceremony keeps no proof waiting. This end checks sizes, limits and names, and
+// sees to it that files appear whole or not at all.
 
 import { randomUUID } from "node:crypto";
 import { copyFile, rename, rm, stat } from "node:fs/promises";
 import { availableParallelism, totalmem } from "node:os";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { FailedPrecondition, InvalidArgument } from "../../common/errors/domain-error.ts";
+import type { TaskQueue } from "../process/task-queue.ts";
 import {
   type CircuitSize,
   keyMemoryBytes,
@@ -15,6 +17,7 @@ import {
 import { BEACON_ITERATIONS_MAX, BEACON_ITERATIONS_MIN, isContributorName } from "./contribution.ts";
 import { type KeyRecord, writeKeyRecord } from "./key-record.ts";
 import type { ContributionChallenge, Prover, RunOptions } from "./prover-port.ts";
+import { openProverQueue } from "./prover-process.ts";
 import type {
   PlonkProofResult,
   ProofResult,
@@ -23,20 +26,25 @@ import type {
   TaskKind,
 } from "./prover-tasks.ts";
 import { fileDigest } from "./section-file.ts";
-import { TaskQueue } from "./task-queue.ts";
 import { readZkey } from "./zkey-file.ts";
 
 /** What the prover may use. */
 export interface SnarkjsProverOptions {
-  /** Resident bytes of its process, at most. Default: half of the machine's. */
+  /**
+   * Resident bytes of each of its two processes, at most; both together may have twice as much, while
+   * a key is made and proofs are. Default: a third of the machine's.
+   */
   readonly memoryBytesMax?: number;
-  /** Default: as many as there are processors, up to 8; each has memory of its own. */
+  /** Of each process. Default: as many as there are processors, up to 8; each has its own memory. */
   readonly threads?: number;
   /** Of a proof. Default 120 s. */
   readonly proveTimeoutMs?: number;
   /** Of a set-up, a contribution, a verification of a key or of powers of tau. Default 1 h. */
   readonly setupTimeoutMs?: number;
-  /** A process with nothing to do ends after so long; 0: after each task. Default 5 min. */
+  /**
+   * A process with nothing to do ends after so long; 0: after each task. Default 5 min. The one for
+   * keys ends after 30 s at the latest.
+   */
   readonly idleMs?: number;
 }
 
@@ -44,37 +52,62 @@ const MIB = 1024 * 1024;
 const PROVE_TIMEOUT_MS = 120_000;
 const SETUP_TIMEOUT_MS = 3_600_000;
 const IDLE_MS = 300_000;
+/** Keys are seldom made, and one process with the code of the curve is enough to keep. */
+const KEYS_IDLE_MS = 30_000;
 const THREADS_MAX = 8;
+
+/** Of the machine's memory, each process. */
+const MEMORY_SHARE = 3;
+
+/** What is done in the process for proofs; everything else is of keys. */
+const PROOF_TASKS: ReadonlySet<TaskKind> = new Set([
+  "prove",
+  "plonk-prove",
+  "check-witness",
+  "verify-proof",
+]);
 
 /** A task may take so many times what was estimated; the rest is for others. */
 const MEMORY_SLACK = 3;
 
-/** Opens the prover; its process starts with the first task. */
+/** Opens the prover; its processes start with their first tasks. */
 export function openSnarkjsProver(options: SnarkjsProverOptions = {}): SnarkjsProver {
   return new SnarkjsProver(options);
 }
 
-/** See Prover; and the two halves of `prove` for drivers with another program in the middle. */
+/**
+ * See Prover; and the two halves of `prove` for drivers with another program in the middle.
+ *
+ * Proofs have a queue and a process, and so have keys: set-ups, ceremonies and powers of tau. Each
+ * does its tasks one at a time, and each process may have memoryBytesMax: a task is stopped that
+ * takes more, or three times what was estimated for its circuit.
+ */
 export class SnarkjsProver implements Prover {
-  readonly #queue: TaskQueue;
+  readonly #proofs: TaskQueue<ProverTasks>;
+  readonly #keys: TaskQueue<ProverTasks>;
   readonly #memoryBytesMax: number;
   readonly #proveTimeoutMs: number;
   readonly #setupTimeoutMs: number;
 
   constructor(options: SnarkjsProverOptions) {
-    this.#memoryBytesMax = options.memoryBytesMax ?? Math.floor(totalmem() / 2);
+    this.#memoryBytesMax = options.memoryBytesMax ?? Math.floor(totalmem() / MEMORY_SHARE);
     this.#proveTimeoutMs = options.proveTimeoutMs ?? PROVE_TIMEOUT_MS;
     this.#setupTimeoutMs = options.setupTimeoutMs ?? SETUP_TIMEOUT_MS;
-    this.#queue = new TaskQueue({
-      threads: options.threads ?? Math.min(THREADS_MAX, availableParallelism()),
-      memoryBytesMax: this.#memoryBytesMax,
-      idleMs: options.idleMs ?? IDLE_MS,
-    });
+    const threads = options.threads ?? Math.min(THREADS_MAX, availableParallelism());
+    const idleMs = options.idleMs ?? IDLE_MS;
+    const process = { threads, memoryBytesMax: this.#memoryBytesMax };
+    this.#proofs = openProverQueue({ ...process, idleMs });
+    this.#keys = openProverQueue({ ...process, idleMs: Math.min(idleMs, KEYS_IDLE_MS) });
   }
 
-  /** Number of the process that is there now, if one is. */
+  /** Number of the process that makes proofs, if there is one now. */
   get processId(): number | undefined {
-    return this.#queue.processId;
+    return this.#proofs.processId;
+  }
+
+  /** Number of the process that makes and checks keys, if there is one now. */
+  get keysProcessId(): number | undefined {
+    return this.#keys.processId;
   }
 
   async devSetup(
@@ -234,7 +267,7 @@ export class SnarkjsProver implements Prover {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#queue[Symbol.asyncDispose]();
+    await Promise.all([this.#proofs[Symbol.asyncDispose](), this.#keys[Symbol.asyncDispose]()]);
   }
 
   /** Makes a key and its record: first the file, then the record, both whole. */
@@ -254,7 +287,8 @@ export class SnarkjsProver implements Prover {
     },
   ): Promise<ProverTasks[K]["output"]> {
     const { options, r1cs, estimate } = run;
-    return await this.#queue.run(kind, input, {
+    const queue = PROOF_TASKS.has(kind) ? this.#proofs : this.#keys;
+    return await queue.run(kind, input, {
       timeoutMs: options.timeoutMs ?? this.#setupTimeoutMs,
       memoryBytes: this.#memoryFor(r1cs, estimate),
       signal: options.signal ?? new AbortController().signal,

@@ -3,6 +3,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { sha256, sha256Of } from "../../common/receipts/sha256.ts";
+import { tensorBytes } from "../../common/receipts/tensor-bytes.ts";
 import {
   checkCheckpoint,
   checkConsistency,
@@ -14,10 +16,9 @@ import {
 } from "./check-receipt.ts";
 import { noteKeyHash, parseCheckpoint, signedNote, verifierKey } from "./checkpoint.ts";
 import { consistencyProof, inclusionProof, rootOfLeaves } from "./merkle-tree.ts";
-import { serverTree, sha256 } from "./node-hash.ts";
+import { serverTree } from "./node-hash.ts";
 import { MalformedProof, parseProofText, proofText, type ReceiptEvidence } from "./proof-text.ts";
 import type { SigningKeys } from "./signing-key.ts";
-import { TensorDigester } from "./tensor-digest.ts";
 import {
   MODEL_FILE,
   receiptOf,
@@ -225,11 +226,10 @@ describe("check-receipt", () => {
     const data = Buffer.from("0000803f000000c0", "hex");
     const inputs = [{ name: "x", datatype: "FP32", shape: [1, 2], data }];
     const outputs = [{ name: "y", datatype: "FP32", shape: [1], data: data.subarray(4) }];
-    const digester = new TensorDigester();
     const receipt = receiptOf(keys, 0, {
       context: Buffer.from("nonce"),
-      inputDigest: digester.digest(inputs),
-      outputDigest: digester.digest(outputs),
+      inputDigest: sha256Of(tensorBytes(inputs)),
+      outputDigest: sha256Of(tensorBytes(outputs)),
     });
     const evidence = logOf(keys, [receipt]).evidence(0);
     const expected: Expectations = {

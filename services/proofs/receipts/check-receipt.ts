@@ -8,6 +8,7 @@
 
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha256 } from "@noble/hashes/sha2.js";
+import { type RawTensor, tensorBytes } from "../../common/receipts/tensor-bytes.ts";
 import {
   type Checkpoint,
   fromBase64,
@@ -19,7 +20,6 @@ import {
 import { equalBytes, treeHash, verifyConsistency, verifyInclusion } from "./merkle-tree.ts";
 import type { ReceiptEvidence } from "./proof-text.ts";
 import { decodeReceipt, KEY_ID_BYTES, MalformedReceipt, type Receipt } from "./receipt.ts";
-import { type RawTensor, tensorBytes } from "./tensor-bytes.ts";
 
 /** Whom the one who checks believes. */
 export interface LogTrust {

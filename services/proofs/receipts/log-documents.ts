@@ -3,7 +3,7 @@
 //   receipt_heads    one a log, changed by compare-and-set: the only write that decides anything.
 //                    What it does not name is not in the log.
 //   receipt_bodies   the receipts of a batch, under an id of its own, written before the head that
-//                    names it. Expires.
+//                    names it and never changed. Expires.
 //   receipt_batches  where a batch lies in the log. Follows from a head and the bodies. Expires.
 //   receipt_tiles    256 hashes of one level of the tree (C2SP tlog-tiles: level 8 * n), full ones
 //                    only. Follows from a head. For good.
@@ -12,15 +12,20 @@
 // What follows from a head is written after it and before the next one, by whoever writes that: a
 // head carries all that is not written yet. So nothing is lost with a process, and what two
 // replicas write twice is the same.
+//
+// Sent again. The bodies of a batch that a sender has numbered are named after sender and number, so
+// that any replica, at any later time, finds the bodies there, and by them the batch's place in the
+// log, if it has one. If it has none, the stored bodies are logged, not those that came again: one
+// name, one content. This holds as long as bodies are kept.
 
 import type { Collection, Document, DocumentStore } from "../../common/documents/port.ts";
-import { AlreadyExists } from "../../common/errors/domain-error.ts";
 
 /** Receipts of one batch: bounds a document of bodies to well under a megabyte. */
 export const BATCH_RECEIPTS_MAX = 1_024;
 
-/** Batches of one head: bounds what a head carries to some hundred kilobytes. */
-export const HEAD_BATCHES_MAX = 8;
+/** Batches and receipts of one head: bound what a head carries to some hundred kilobytes. */
+export const HEAD_BATCHES_MAX = 64;
+export const HEAD_RECEIPTS_MAX = 8 * BATCH_RECEIPTS_MAX;
 
 /** A batch that a head names. */
 export interface RecentBatch {
@@ -113,14 +118,4 @@ export function idsId(
   place: { readonly level: number; readonly run: number; readonly bucket: number },
 ): string {
   return `${log}/ids/${place.level}/${place.run}/${place.bucket}`;
-}
-
-/** Inserts what is the same whoever writes it. */
-export async function insertOnce<T extends Document>(
-  collection: Collection<T>,
-  document: T,
-): Promise<void> {
-  await collection.insertOne(document).catch((error: unknown) => {
-    if (!(error instanceof AlreadyExists)) throw error;
-  });
 }

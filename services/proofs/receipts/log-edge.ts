@@ -50,7 +50,7 @@ export function settleEdge({ size, tail, partials }: LogEdge, tree: TreeHash): S
     tiles.push({ level: 0, index, hashes });
     for (let level = 1; hashes.length === TILE_BYTES; level++) {
       const before = left[level - 1] ?? new Uint8Array(0);
-      hashes = Uint8Array.from(Buffer.concat([before, rootOf(tileFrontier(hashes, tree), tree)]));
+      hashes = Uint8Array.from(Buffer.concat([before, tileRoot(hashes, tree)]));
       const isFull = hashes.length === TILE_BYTES;
       left[level - 1] = isFull ? new Uint8Array(0) : hashes;
       if (isFull) {
@@ -73,6 +73,15 @@ export function* splitHashes(bytes: Uint8Array): Generator<Uint8Array> {
   for (let offset = 0; offset < bytes.length; offset += HASH_BYTES) {
     yield bytes.subarray(offset, offset + HASH_BYTES);
   }
+}
+
+/** The root of a full tile. */
+function tileRoot(hashes: Uint8Array, tree: TreeHash): Uint8Array {
+  let level = hashes;
+  while (level.length > HASH_BYTES) {
+    level = tree.parents(level);
+  }
+  return level;
 }
 
 function tileFrontier(hashes: Uint8Array, tree: TreeHash): Frontier {

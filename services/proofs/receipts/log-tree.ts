@@ -18,8 +18,8 @@ import {
 } from "./merkle-tree.ts";
 import { serverTree } from "./node-hash.ts";
 
-/** Full tiles kept in memory, 8 KiB each. */
-const TILES_CACHED_MAX = 512;
+/** Full tiles kept in memory, 8 KiB each; a proof reads some four, and many logs may be open. */
+const TILES_CACHED_MAX = 64;
 
 /** Reads a log's tiles and keeps those read last. */
 export class LogTree {

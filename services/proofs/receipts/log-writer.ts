@@ -8,12 +8,18 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Clock } from "../../common/clock.ts";
-import { Aborted, AlreadyExists, NotFound, Unavailable } from "../../common/errors/domain-error.ts";
+import { insertIfNew } from "../../common/documents/resource.ts";
+import {
+  Aborted,
+  AlreadyExists,
+  InvalidArgument,
+  NotFound,
+  Unavailable,
+} from "../../common/errors/domain-error.ts";
 import type { IdIndex } from "./id-index.ts";
 import {
   batchId,
   type HeadDocument,
-  insertOnce,
   type LogCollections,
   type RecentBatch,
   tileId,
@@ -49,14 +55,21 @@ export interface LogWriterOptions {
 
 /** Batches that go under one head; the same object again after a failure, so that none is doubled. */
 export class AppendJob {
-  readonly batches: readonly PendingBatch[];
+  /** Those that are in the log: the index of their first receipt. */
+  readonly places = new Map<PendingBatch, number>();
+  /** Those that can never be, and why. */
+  readonly refusals = new Map<PendingBatch, InvalidArgument>();
+  /** Those that are neither. */
+  left: readonly PendingBatch[];
   /** True once the head may have been written without our hearing of it. */
   attempted = false;
   /** True once the bodies are stored. */
   stored = false;
+  /** Those whose bodies were stored before: they may be in the log. */
+  readonly known = new Set<PendingBatch>();
 
   constructor(batches: readonly PendingBatch[]) {
-    this.batches = batches;
+    this.left = batches;
   }
 }
 
@@ -94,21 +107,21 @@ export class LogWriter implements AsyncDisposable {
   }
 
   /**
-   * Appends the batches and resolves with the index of the first receipt once all are in the log.
+   * Appends the batches that are left and resolves once none is.
    * @throws Unavailable where that is not known; call again with the same job. DataLoss.
    */
-  async append(job: AppendJob): Promise<number> {
+  async append(job: AppendJob): Promise<void> {
     for (let tries = 1; tries <= TRIES_MAX; tries++) {
       const isFirst = tries === 1 && !job.attempted;
       const known = this.#latest;
       const view = isFirst && known.version > 0 ? known : await this.view();
-      if (job.attempted) {
-        const placed = await this.#placeOf(job, view);
-        if (placed !== undefined) return placed;
-      }
       await Promise.all([this.#storeBodies(job), this.settle(view)]);
+      // A head on top of an older view than this one is never written, so that what was logged
+      // meanwhile by another replica is seen before anything is logged again.
+      await this.#takeOutLogged(job, view);
+      if (job.left.length === 0) return;
       job.attempted = true;
-      if (await this.#writeHead(job, view)) return view.size;
+      if (await this.#writeHead(job, view)) return;
       await sleep(Math.random() * Math.min(2 ** tries, BACKOFF_MS_MAX));
     }
     throw new Unavailable(
@@ -119,7 +132,7 @@ export class LogWriter implements AsyncDisposable {
 
   /** Gives a job up. What it stored expires, unless its head was written unheard. */
   forget(job: AppendJob): void {
-    for (const batch of job.batches) this.#ours.delete(this.#bodiesId(batch));
+    for (const batch of job.left) this.#ours.delete(this.#bodiesId(batch));
   }
 
   /** Finishes what is written in the background. */
@@ -131,20 +144,22 @@ export class LogWriter implements AsyncDisposable {
   /** False when another writer was faster. */
   async #writeHead(job: AppendJob, view: LogView): Promise<boolean> {
     const { collections, origin, keys, clock, log } = this.#options;
-    const size = job.batches.reduce((sum, { count }) => sum + count, view.size);
-    const tail = Buffer.concat([view.edge.tail, ...job.batches.map(({ leaves }) => leaves)]);
+    const { left } = job;
+    const size = left.reduce((sum, { count }) => sum + count, view.size);
+    const tail = Buffer.concat([view.edge.tail, ...left.map(({ leaves }) => leaves)]);
     const { partials } = view.edge;
     const settled = settleEdge({ size, tail, partials }, serverTree);
     const root = edgeRoot(settled.edge, serverTree);
     const timeUs = Math.max(clock.now() * 1_000, view.head?.checkpoint.timeUs ?? 0);
+    const recent = this.#recentOf(left, view);
     const head: HeadDocument = {
       _id: log,
       size,
-      batches: view.batches + job.batches.length,
+      batches: view.batches + left.length,
       checkpoint: keys.current.signTreeHead({ origin, size, root, timeUs }),
       tail,
       partials,
-      recent: this.#recentOf(job, view),
+      recent,
     };
     try {
       const stored =
@@ -153,6 +168,8 @@ export class LogWriter implements AsyncDisposable {
           : await collections.heads.replaceOne(head, { ifVersion: view.version });
       const next = viewOf(stored, origin, { ...settled, root });
       if (next.version > this.#latest.version) this.#latest = next;
+      for (const [i, batch] of left.entries()) job.places.set(batch, recent[i]!.start);
+      job.left = [];
       // Not waited for: the next append does.
       this.settle(next).catch(() => {});
       return true;
@@ -162,9 +179,9 @@ export class LogWriter implements AsyncDisposable {
     }
   }
 
-  #recentOf(job: AppendJob, view: LogView): RecentBatch[] {
+  #recentOf(batches: readonly PendingBatch[], view: LogView): RecentBatch[] {
     let start = view.size;
-    return job.batches.map((batch, i) => {
+    return batches.map((batch, i) => {
       const bodies = this.#bodiesId(batch);
       const place = { ordinal: view.batches + i, start, count: batch.count, bodies };
       start += batch.count;
@@ -174,24 +191,60 @@ export class LogWriter implements AsyncDisposable {
 
   async #storeBodies(job: AppendJob): Promise<void> {
     if (job.stored) return;
-    const { collections, clock, retentionMs } = this.#options;
-    const expiry =
-      retentionMs === undefined ? {} : { expireTime: new Date(clock.now() + retentionMs) };
-    await Promise.all(
-      job.batches.map(async (batch) => {
-        const _id = this.#bodiesId(batch);
-        this.#ours.set(_id, { ids: batch.ids, ...expiry });
-        const receipts = packReceipts(batch.receipts);
-        await insertOnce(collections.bodies, { _id, receipts, ...expiry });
-      }),
-    );
+    await Promise.all(job.left.map((batch) => this.#storeBatch(job, batch)));
+    job.left = job.left.filter((batch) => !job.refusals.has(batch));
     job.stored = true;
   }
 
-  /** Where the job's first batch lies, if it is in the log. */
-  async #placeOf(job: AppendJob, view: LogView): Promise<number | undefined> {
-    const bodies = this.#bodiesId(job.batches[0]!);
-    const recent = view.recent.find((batch) => batch.bodies === bodies);
+  async #storeBatch(job: AppendJob, batch: PendingBatch): Promise<void> {
+    const { collections, clock, retentionMs } = this.#options;
+    const _id = this.#bodiesId(batch);
+    const expiry =
+      retentionMs === undefined ? {} : { expireTime: new Date(clock.now() + retentionMs) };
+    this.#ours.set(_id, { ids: batch.ids, ...expiry });
+    const receipts = packReceipts(batch.receipts, batch.sharedBytes);
+    if (!batch.isNamed) {
+      await insertIfNew(collections.bodies, { _id, receipts, ...expiry });
+      return;
+    }
+    // Twice at most: what is there and cannot be read has just expired.
+    while (!(await insertIfNew(collections.bodies, { _id, receipts, ...expiry }))) {
+      const stored = await collections.bodies.findOne({ _id });
+      if (stored === undefined) continue;
+      job.known.add(batch);
+      const { expireTime } = stored;
+      if (batch.adopt(unpackReceipts(stored.receipts))) {
+        this.#ours.set(_id, {
+          ids: batch.ids,
+          ...(expireTime === undefined ? {} : { expireTime }),
+        });
+      } else {
+        this.#ours.delete(_id);
+        job.refusals.set(batch, contradiction(batch));
+      }
+      return;
+    }
+  }
+
+  /** Takes out of the job what is in the log already, here or by another replica. */
+  async #takeOutLogged(job: AppendJob, view: LogView): Promise<void> {
+    const doubtful = job.left.filter((batch) => job.attempted || job.known.has(batch));
+    await Promise.all(
+      doubtful.map(async (batch) => {
+        const place = await this.#placeOf(batch, view);
+        if (place !== undefined) {
+          job.places.set(batch, place);
+          this.#ours.delete(this.#bodiesId(batch));
+        }
+      }),
+    );
+    job.left = job.left.filter((batch) => !job.places.has(batch));
+  }
+
+  /** Where a batch lies, if it is in the log. */
+  async #placeOf(batch: PendingBatch, view: LogView): Promise<number | undefined> {
+    const bodies = this.#bodiesId(batch);
+    const recent = view.recent.find((one) => one.bodies === bodies);
     return recent?.start ?? (await this.#options.collections.batches.findOne({ bodies }))?.start;
   }
 
@@ -215,7 +268,7 @@ export class LogWriter implements AsyncDisposable {
     });
     await Promise.all([
       ...view.tiles.map(({ level, index, hashes }) => {
-        return insertOnce(collections.tiles, { _id: tileId(log, level, index), hashes });
+        return insertIfNew(collections.tiles, { _id: tileId(log, level, index), hashes });
       }),
       ...view.recent.map((batch) => this.#writeBatch(batch)),
     ]);
@@ -232,7 +285,7 @@ export class LogWriter implements AsyncDisposable {
     const _id = batchId(log, ordinal);
     const known = this.#ours.get(bodies) ?? (await this.#readIds(_id, bodies));
     if (known !== undefined) {
-      await insertOnce(collections.batches, { _id, ordinal, start, count, bodies, ...known });
+      await insertIfNew(collections.batches, { _id, ordinal, start, count, bodies, ...known });
     }
   }
 
@@ -279,6 +332,14 @@ export class LogWriter implements AsyncDisposable {
   #bodiesId(batch: PendingBatch): string {
     return `${this.#options.log}/bodies/${batch.uid}`;
   }
+}
+
+function contradiction({ uid }: PendingBatch): InvalidArgument {
+  const what = "was sent before with other inferences; a number is used for one batch only";
+  return new InvalidArgument(`The batch ${uid} ${what}.`, {
+    reason: ErrorReason.INVALID_FIELD,
+    violations: [{ field: "sequence", description: what }],
+  });
 }
 
 function isLostRace(error: unknown): boolean {

@@ -19,6 +19,8 @@ export interface TreeHash {
   leaf(entry: Uint8Array): Uint8Array;
   /** The hash of the node above two others. */
   node(left: Uint8Array, right: Uint8Array): Uint8Array;
+  /** The nodes above each pair of an even number of hashes, which lie one after the other. */
+  parents(hashes: Uint8Array): Uint8Array;
 }
 
 /** The leaves from `start` up to, not with, `end`: a subtree as RFC 6962 splits a tree. */
@@ -61,6 +63,14 @@ export function treeHash(sha256: Sha256): TreeHash {
       pair.set(left, 1);
       pair.set(right, 1 + HASH_BYTES);
       return sha256(pair);
+    },
+    parents(hashes) {
+      const parents = new Uint8Array(hashes.length / 2);
+      for (let at = 0; at < parents.length; at += HASH_BYTES) {
+        pair.set(hashes.subarray(2 * at, 2 * at + 2 * HASH_BYTES), 1);
+        parents.set(sha256(pair), at);
+      }
+      return parents;
     },
   };
 }

@@ -4,10 +4,10 @@
 import { randomUUID } from "node:crypto";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
+import { sha256Into } from "../../common/receipts/sha256.ts";
 import { ID_HASH_BYTES, writeIdHash } from "./id-hash.ts";
 import { BATCH_RECEIPTS_MAX } from "./log-documents.ts";
 import { HASH_BYTES } from "./merkle-tree.ts";
-import { sha256Into } from "./node-hash.ts";
 import { fieldOffsets, MalformedReceipt, RECEIPT_BYTES_MAX } from "./receipt.ts";
 
 /** Fields of a receipt, by place: see receipt.ts. */
@@ -17,30 +17,54 @@ const INFERENCE_ID_FIELD = 7;
 /** Where 0x00 and a receipt are put together for the leaf hash. */
 const leafInput = new Uint8Array(1 + RECEIPT_BYTES_MAX);
 
+/** A receipt as it is hashed: after a byte 0x00. */
+export interface LeafInput {
+  readonly bytes: Uint8Array;
+  /** Where the inference id stands in it. */
+  readonly idStart: number;
+  readonly idEnd: number;
+}
+
 /** Receipts that go into the log together, in the order they came. */
 export class PendingBatch {
   /** By which its documents know each other, whoever writes first. */
-  readonly uid = randomUUID();
+  readonly uid: string;
+  /**
+   * Whether a sender named it: then it takes no others, and may be stored or logged already, by
+   * whomever.
+   */
+  readonly isNamed: boolean;
   readonly receipts: Uint8Array[] = [];
-  readonly #leaves = Buffer.allocUnsafe(BATCH_RECEIPTS_MAX * HASH_BYTES);
-  readonly #ids = Buffer.allocUnsafe(BATCH_RECEIPTS_MAX * ID_HASH_BYTES);
+  /** Bytes that all of its receipts begin with, at least. */
+  sharedBytes = 0;
+  readonly #leaves: Buffer;
+  readonly #ids: Buffer;
+
+  /** @param named name and size of one that will be full at once */
+  constructor(named?: { readonly uid: string; readonly count: number }) {
+    this.uid = named?.uid ?? randomUUID();
+    this.isNamed = named !== undefined;
+    const countMax = named?.count ?? BATCH_RECEIPTS_MAX;
+    this.#leaves = Buffer.allocUnsafeSlow(countMax * HASH_BYTES);
+    this.#ids = Buffer.allocUnsafeSlow(countMax * ID_HASH_BYTES);
+  }
 
   get count(): number {
     return this.receipts.length;
   }
 
   /** Leaf hashes, one after the other. */
-  get leaves(): Uint8Array {
+  get leaves(): Buffer {
     return this.#leaves.subarray(0, this.count * HASH_BYTES);
   }
 
   /** Hashes of the inference ids, one after the other. */
-  get ids(): Uint8Array {
+  get ids(): Buffer {
     return this.#ids.subarray(0, this.count * ID_HASH_BYTES);
   }
 
   hasRoomFor(count: number): boolean {
-    return this.count + count <= BATCH_RECEIPTS_MAX;
+    return !this.isNamed && this.count + count <= BATCH_RECEIPTS_MAX;
   }
 
   /** Adds receipts that were checked; there is room. */
@@ -52,6 +76,27 @@ export class PendingBatch {
       writeIdHash(bytes.subarray(idStart, idEnd), this.#ids, this.count * ID_HASH_BYTES);
       this.receipts.push(bytes);
     }
+  }
+
+  /** Adds a receipt that was made here; there is room. Its bytes are kept. */
+  addLeaf({ bytes, idStart, idEnd }: LeafInput): void {
+    sha256Into(bytes, this.#leaves, this.count * HASH_BYTES);
+    writeIdHash(bytes.subarray(idStart, idEnd), this.#ids, this.count * ID_HASH_BYTES);
+    this.receipts.push(bytes.subarray(1));
+  }
+
+  /**
+   * Takes what is stored under its name in the place of what it has, which may have been made under
+   * another key. False, and nothing is changed, where that is of other inferences.
+   */
+  adopt(stored: readonly Uint8Array[]): boolean {
+    if (stored.length !== this.count || !this.ids.equals(idHashesOf(stored))) {
+      return false;
+    }
+    this.receipts.length = 0;
+    this.sharedBytes = 0;
+    this.add(stored.map((bytes) => ({ bytes, ...idPlace(bytes) })));
+    return true;
   }
 }
 
@@ -75,8 +120,11 @@ export function checkLoggable(
     if (!isOurs || !workspace.every((byte, i) => bytes[start + i] === byte)) {
       throw new MalformedReceipt("workspace: the log is of another");
     }
-    const idStart = offsets[INFERENCE_ID_FIELD]! + 2;
-    return { bytes, idStart, idEnd: offsets[INFERENCE_ID_FIELD + 1]! };
+    return {
+      bytes,
+      idStart: offsets[INFERENCE_ID_FIELD]! + 2,
+      idEnd: offsets[INFERENCE_ID_FIELD + 1]!,
+    };
   } catch (error) {
     if (!(error instanceof MalformedReceipt)) throw error;
     const field = `receipts[${index}]`;
@@ -89,13 +137,16 @@ export function checkLoggable(
 }
 
 /** The inference ids' hashes of receipts that were stored. */
-export function idHashesOf(receipts: readonly Uint8Array[]): Uint8Array {
+export function idHashesOf(receipts: readonly Uint8Array[]): Buffer {
   const ids = Buffer.alloc(receipts.length * ID_HASH_BYTES);
   for (const [i, bytes] of receipts.entries()) {
-    const offsets = fieldOffsets(bytes);
-    const start = offsets[INFERENCE_ID_FIELD]! + 2;
-    const id = bytes.subarray(start, offsets[INFERENCE_ID_FIELD + 1]!);
-    writeIdHash(id, ids, i * ID_HASH_BYTES);
+    const { idStart, idEnd } = idPlace(bytes);
+    writeIdHash(bytes.subarray(idStart, idEnd), ids, i * ID_HASH_BYTES);
   }
   return ids;
+}
+
+function idPlace(bytes: Uint8Array): { readonly idStart: number; readonly idEnd: number } {
+  const offsets = fieldOffsets(bytes);
+  return { idStart: offsets[INFERENCE_ID_FIELD]! + 2, idEnd: offsets[INFERENCE_ID_FIELD + 1]! };
 }

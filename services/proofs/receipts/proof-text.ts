@@ -16,7 +16,7 @@ import { RECEIPT_BYTES_MAX } from "./receipt.ts";
 const HEADER = "c2sp.org/tlog-proof@v1";
 
 /** A tree of 2^53 leaves is no deeper. */
-export const PATH_LENGTH_MAX = 53;
+const PATH_LENGTH_MAX = 53;
 
 const TEXT_CHARS_MAX = CHECKPOINT_CHARS_MAX + 2 * RECEIPT_BYTES_MAX + 64 * PATH_LENGTH_MAX;
 

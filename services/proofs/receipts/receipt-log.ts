@@ -3,36 +3,24 @@
 // the append resolves. Bodies expire after the retention; the leaf hashes never do, so that every
 // proof that was given stays checkable against every later head.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Clock } from "../../common/clock.ts";
-import {
-  InvalidArgument,
-  NotFound,
-  ResourceExhausted,
-  Unavailable,
-} from "../../common/errors/domain-error.ts";
+import { InvalidArgument, NotFound } from "../../common/errors/domain-error.ts";
+import { AppendLine } from "./append-line.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { ID_HASH_BYTES, writeIdHash } from "./id-hash.ts";
 import { IdIndex } from "./id-index.ts";
-import {
-  BATCH_RECEIPTS_MAX,
-  HEAD_BATCHES_MAX,
-  type LogCollections,
-  type RecentBatch,
-} from "./log-documents.ts";
+import { BATCH_RECEIPTS_MAX, type LogCollections, type RecentBatch } from "./log-documents.ts";
 import { LogTree } from "./log-tree.ts";
 import type { LogView } from "./log-view.ts";
-import { AppendJob, LogWriter } from "./log-writer.ts";
-import { checkLoggable, PendingBatch } from "./pending-batch.ts";
+import { LogWriter } from "./log-writer.ts";
+import { checkLoggable, type PendingBatch } from "./pending-batch.ts";
 import type { ReceiptEvidence } from "./proof-text.ts";
 import { decodeReceipt } from "./receipt.ts";
 import { unpackReceipts } from "./receipt-page.ts";
 import type { SigningKeys } from "./signing-key.ts";
 import { StoredBatches } from "./stored-batches.ts";
 
-/** The pause after which a store that was away is asked again. */
-const RETRY_MS = 250;
 /** Receipts of one inference id that a search gives; callers may choose ids that are not unique. */
 const FOUND_MAX = 100;
 const LIST_MAX = 1_000;
@@ -51,6 +39,8 @@ export interface ReceiptLogOptions {
   readonly flushIntervalMs: number;
   /** Receipts that wait; more are refused. */
   readonly waitingMax: number;
+  /** Receipts that count against `waitingMax` and wait elsewhere. Absent: none. */
+  readonly othersWaiting?: () => number;
 }
 
 /** A receipt and its place. */
@@ -65,38 +55,25 @@ export interface SignedHead {
   readonly checkpoint: Checkpoint;
 }
 
-/** A call of append that waits. */
-interface Waiter {
-  readonly batch: PendingBatch;
-  readonly offset: number;
-  readonly count: number;
-  readonly resolve: (index: number) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** The origin of a workspace's log: the first line of its checkpoints. */
-export function originOf(logName: string, workspace: string): string {
+function originOf(logName: string, workspace: string): string {
   return `${logName}/${workspace}`;
 }
 
-/** Owns the receipts that wait and one line of appends. */
+/** Owns one line of appends, and reads what is logged. */
 export class ReceiptLog implements AsyncDisposable {
   readonly origin: string;
-  readonly #options: ReceiptLogOptions;
+  readonly #collections: LogCollections;
   readonly #workspace: Uint8Array;
   readonly #tree: LogTree;
   readonly #batches: StoredBatches;
   readonly #index: IdIndex;
   readonly #writer: LogWriter;
-  #waiters: Waiter[] = [];
-  #waitingCount = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | undefined;
-  readonly #closing = new AbortController();
+  readonly #line: AppendLine;
 
   constructor(options: ReceiptLogOptions) {
     const { workspace, collections, keys, clock, retentionMs } = options;
-    this.#options = options;
+    this.#collections = collections;
     this.origin = originOf(options.logName, workspace);
     this.#workspace = new TextEncoder().encode(workspace);
     this.#tree = new LogTree(workspace, collections.tiles);
@@ -112,6 +89,17 @@ export class ReceiptLog implements AsyncDisposable {
       tree: this.#tree,
       index: this.#index,
     });
+    this.#line = new AppendLine({
+      writer: this.#writer,
+      flushIntervalMs: options.flushIntervalMs,
+      waitingMax: options.waitingMax,
+      othersWaiting: options.othersWaiting ?? (() => 0),
+    });
+  }
+
+  /** Receipts that wait to be logged. */
+  get waitingCount(): number {
+    return this.#line.waitingCount;
   }
 
   /**
@@ -122,10 +110,6 @@ export class ReceiptLog implements AsyncDisposable {
    *   Unavailable (DRAINING) after closing; DataLoss.
    */
   append(receipts: readonly Uint8Array[]): Promise<number> {
-    const { waitingMax } = this.#options;
-    if (this.#closing.signal.aborted) {
-      throw closed();
-    }
     if (receipts.length < 1 || receipts.length > BATCH_RECEIPTS_MAX) {
       const what = `1 to ${BATCH_RECEIPTS_MAX} receipts are appended at once`;
       throw new InvalidArgument(`${what}; got ${receipts.length}.`, {
@@ -134,23 +118,17 @@ export class ReceiptLog implements AsyncDisposable {
       });
     }
     const workspace = this.#workspace;
-    const checked = receipts.map((bytes, index) => checkLoggable(bytes, { index, workspace }));
-    if (this.#waitingCount + checked.length > waitingMax) {
-      throw new ResourceExhausted(
-        `${this.#waitingCount} receipts wait to be logged, ${waitingMax} at most. The store is too ` +
-          "slow; try again.",
-        { reason: ErrorReason.OVERLOADED, retryAfterMs: 1_000 },
-      );
-    }
-    const last = this.#waiters.at(-1)?.batch;
-    const batch = last?.hasRoomFor(checked.length) === true ? last : new PendingBatch();
-    const offset = batch.count;
-    batch.add(checked);
-    this.#waitingCount += checked.length;
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ batch, offset, count: checked.length, resolve, reject });
-      this.#schedule();
-    });
+    return this.#line.add(receipts.map((one, index) => checkLoggable(one, { index, workspace })));
+  }
+
+  /**
+   * The same of a batch that its sender has named. One whose name was logged before is not logged
+   * again, by whichever replica and however long ago, as long as bodies are kept: then it resolves
+   * with the index that it has.
+   * @throws InvalidArgument when the name was used for other inferences.
+   */
+  appendBatch(batch: PendingBatch): Promise<number> {
+    return this.#line.addBatch(batch);
   }
 
   /** The current head; undefined where nothing was ever appended. */
@@ -247,79 +225,8 @@ export class ReceiptLog implements AsyncDisposable {
 
   /** Logs what waits, tries no longer than the store answers, and closes. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort();
-    do {
-      await this.#run();
-    } while (this.#waiters.length > 0);
-    clearTimeout(this.#timer);
+    await this.#line[Symbol.asyncDispose]();
     await this.#writer[Symbol.asyncDispose]();
-  }
-
-  #schedule(): void {
-    if (this.#running !== undefined) return;
-    if (this.#waitingCount >= BATCH_RECEIPTS_MAX) {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-      void this.#run();
-    } else {
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        void this.#run();
-      }, this.#options.flushIntervalMs);
-    }
-  }
-
-  /** Appends what waits; never rejects. */
-  #run(): Promise<void> {
-    this.#running ??= this.#appendAll().finally(() => {
-      this.#running = undefined;
-      if (this.#waiters.length > 0) this.#schedule();
-    });
-    return this.#running;
-  }
-
-  async #appendAll(): Promise<void> {
-    do {
-      const taken = this.#take();
-      if (taken.length === 0) return;
-      const job = new AppendJob([...new Set(taken.map(({ batch }) => batch))]);
-      try {
-        let start = await this.#appendJob(job);
-        const starts = new Map<PendingBatch, number>();
-        for (const batch of job.batches) {
-          starts.set(batch, start);
-          start += batch.count;
-        }
-        for (const { batch, offset, resolve } of taken) resolve(starts.get(batch)! + offset);
-      } catch (error) {
-        this.#writer.forget(job);
-        for (const { reject } of taken) reject(error);
-      }
-      for (const { count } of taken) this.#waitingCount -= count;
-    } while (this.#waitingCount >= BATCH_RECEIPTS_MAX || this.#closing.signal.aborted);
-  }
-
-  /** The waiters of up to so many batches as a head takes. */
-  #take(): readonly Waiter[] {
-    const batches = new Set<PendingBatch>();
-    let end = 0;
-    for (; end < this.#waiters.length; end++) {
-      batches.add(this.#waiters[end]!.batch);
-      if (batches.size > HEAD_BATCHES_MAX) break;
-    }
-    return this.#waiters.splice(0, end);
-  }
-
-  /** Waits for a store that is away, unless the log is closed. */
-  async #appendJob(job: AppendJob): Promise<number> {
-    for (;;) {
-      try {
-        return await this.#writer.append(job);
-      } catch (error) {
-        if (!(error instanceof Unavailable) || this.#closing.signal.aborted) throw error;
-        await sleep(RETRY_MS, undefined, { signal: this.#closing.signal }).catch(() => {});
-      }
-    }
   }
 
   async #inclusionPath(view: LogView, index: number): Promise<Uint8Array[]> {
@@ -350,7 +257,7 @@ export class ReceiptLog implements AsyncDisposable {
   }
 
   async #read({ bodies }: RecentBatch): Promise<readonly Uint8Array[] | undefined> {
-    const stored = await this.#options.collections.bodies.findOne({ _id: bodies });
+    const stored = await this.#collections.bodies.findOne({ _id: bodies });
     return stored === undefined ? undefined : unpackReceipts(stored.receipts);
   }
 }
@@ -365,11 +272,4 @@ function noReceipt(origin: string, why: string, index: number): NotFound {
 function ignoringNotFound(error: unknown): undefined {
   if (!(error instanceof NotFound)) throw error;
   return undefined;
-}
-
-function closed(): Unavailable {
-  return new Unavailable("The server is stopping and logs no more receipts. Try another one.", {
-    reason: ErrorReason.DRAINING,
-    retryAfterMs: 1_000,
-  });
 }

@@ -5,13 +5,13 @@
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { DataLoss } from "../../common/errors/domain-error.ts";
 
-/** Packs receipts in order. */
-export function packReceipts(receipts: readonly Uint8Array[]): Uint8Array {
+/** Packs receipts in order. @param sharedBytes that all begin with, where that is known */
+export function packReceipts(receipts: readonly Uint8Array[], sharedBytes = 0): Uint8Array {
   const packed = Buffer.allocUnsafe(receipts.reduce((sum, { length }) => sum + 4 + length, 0));
   let offset = 0;
   let previous = new Uint8Array(0);
   for (const receipt of receipts) {
-    const shared = sharedPrefix(previous, receipt);
+    const shared = sharedPrefix(previous, receipt, previous.length === 0 ? 0 : sharedBytes);
     packed.writeUInt16BE(shared, offset);
     packed.writeUInt16BE(receipt.length - shared, offset + 2);
     packed.set(shared === 0 ? receipt : receipt.subarray(shared), offset + 4);
@@ -41,9 +41,9 @@ export function unpackReceipts(page: Uint8Array): Uint8Array[] {
   return receipts;
 }
 
-function sharedPrefix(one: Uint8Array, other: Uint8Array): number {
+function sharedPrefix(one: Uint8Array, other: Uint8Array, known: number): number {
   const most = Math.min(one.length, other.length);
-  let shared = 0;
+  let shared = known;
   while (shared < most && one[shared] === other[shared]) shared++;
   return shared;
 }

@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { sha256 } from "./node-hash.ts";
+import { sha256 } from "../../common/receipts/sha256.ts";
 import {
   decodeReceipt,
   encodeReceipt,
@@ -10,8 +9,6 @@ import {
   receiptPrefix,
 } from "./receipt.ts";
 import { packReceipts, unpackReceipts } from "./receipt-page.ts";
-import { bytesTensorData, type RawTensor, tensorBytes } from "./tensor-bytes.ts";
-import { TensorDigester } from "./tensor-digest.ts";
 
 const RECEIPT: Receipt = {
   keyId: "000102030405060708090a0b0c0d0e0f",
@@ -140,77 +137,5 @@ describe("receipt", () => {
     expect(unpackReceipts(packReceipts([]))).toEqual([]);
     expect(() => unpackReceipts(page.subarray(0, -1))).toThrow(/damaged/);
     expect(() => unpackReceipts(Buffer.of(0, 1, 0, 0))).toThrow(/damaged/);
-  });
-});
-
-const TENSOR: RawTensor = {
-  name: "x",
-  datatype: "FP32",
-  shape: [1, 2],
-  data: Buffer.from("0000803f000000c0", "hex"),
-};
-
-const digestOf = (tensors: readonly RawTensor[]) => hex(new TensorDigester().digest(tensors));
-
-describe("tensor-bytes", () => {
-  it("are the bytes that its header describes", () => {
-    expect(hex(Buffer.concat([...tensorBytes([TENSOR])]))).toBe(
-      [
-        Buffer.from("plinth.tensors/1").toString("hex"),
-        "00000001",
-        "000178",
-        `0004${Buffer.from("FP32").toString("hex")}`,
-        "000200000000000000010000000000000002",
-        "0000000000000008",
-        "0000803f000000c0",
-      ].join(""),
-    );
-    expect(hex(bytesTensorData(["é", Buffer.of(0), ""]))).toBe("02000000c3a9010000000000000000");
-  });
-
-  it("are the same in any order of the tensors, and two of one name are refused", () => {
-    const tensors = ["b", "a", "é", "ab"].map((name) => ({ ...TENSOR, name }));
-    expect(digestOf(tensors)).toBe(digestOf(tensors.toReversed()));
-    expect(() => digestOf([TENSOR, TENSOR])).toThrow(/Two tensors are named "x"/);
-    expect(() => digestOf([{ ...TENSOR, shape: [-1] }])).toThrow(/shape/);
-  });
-
-  it("differ with the name, the datatype, the shape, a bit of the data, and what lies between", () => {
-    const digests = [
-      [TENSOR],
-      [],
-      [{ ...TENSOR, name: "y" }],
-      [{ ...TENSOR, datatype: "INT32" }],
-      [{ ...TENSOR, shape: [2, 1] }],
-      [{ ...TENSOR, shape: [2] }],
-      [{ ...TENSOR, shape: [] }],
-      [{ ...TENSOR, data: Buffer.from("0000803f000000c1", "hex") }],
-      [{ ...TENSOR, name: "xF", datatype: "P32" }],
-      [TENSOR, { ...TENSOR, name: "y" }],
-    ].map(digestOf);
-    expect(new Set(digests).size).toBe(digests.length);
-  });
-
-  it("tell 0 from -0", () => {
-    const data = (text: string) => [{ ...TENSOR, shape: [1], data: Buffer.from(text, "hex") }];
-    expect(digestOf(data("00000000"))).not.toBe(digestOf(data("00000080")));
-  });
-
-  it("have one digest whichever way it is taken: small, large, again, in another form", () => {
-    const digester = new TensorDigester();
-    const plain = (tensors: readonly RawTensor[]) =>
-      createHash("sha256")
-        .update(Buffer.concat([...tensorBytes(tensors)]))
-        .digest("hex");
-    for (const size of [8, 8, 16_000, 16_384, 20_000, 8, 9]) {
-      const one = { ...TENSOR, shape: [size], data: Buffer.alloc(size, size) };
-      expect(hex(digester.digest([one]))).toBe(plain([one]));
-      expect(hex(digester.digest([{ ...one, datatype: "UINT8" }]))).toBe(
-        plain([{ ...one, datatype: "UINT8" }]),
-      );
-      const two = [one, { ...one, name: "a" }];
-      expect(hex(digester.digest(two))).toBe(plain(two));
-    }
-    expect(hex(digester.digest([]))).toBe(plain([]));
   });
 });

@@ -36,7 +36,7 @@ export const RECEIPT_BYTES_MAX = MAGIC.length + 11 * 2 + 4 * TEXT_BYTES_MAX + 51
 /** Up to this a loop is faster than an encoder. */
 const ASCII_CHARS_MAX = 64;
 
-const ROWS_MAX = 2 ** 32 - 1;
+export const ROWS_MAX = 2 ** 32 - 1;
 
 /** What is the same for every inference of one version under one key. */
 export interface ReceiptSubject {
@@ -62,7 +62,7 @@ export interface InferenceFacts {
   readonly inferenceId: string;
   /** The caller's own, 0 to 256 bytes: a nonce, an order number. */
   readonly context: Uint8Array;
-  /** See tensor-bytes.ts. */
+  /** See services/common/receipts/tensor-bytes.ts. */
   readonly inputDigest: Uint8Array;
   readonly outputDigest: Uint8Array;
 }

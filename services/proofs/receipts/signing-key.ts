@@ -20,6 +20,7 @@ import { link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/
 import { join } from "node:path";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { DataLoss, FailedPrecondition } from "../../common/errors/domain-error.ts";
+import { sha256 } from "../../common/receipts/sha256.ts";
 import {
   type Checkpoint,
   checkpointBody,
@@ -28,7 +29,6 @@ import {
   type TreeHead,
 } from "./checkpoint.ts";
 import { equalBytes } from "./merkle-tree.ts";
-import { sha256 } from "./node-hash.ts";
 import { KEY_ID_BYTES } from "./receipt.ts";
 
 /** A key's public half. */

@@ -4,7 +4,7 @@ import { toField } from "../field.ts";
 import { decodeSignals } from "./decode-signals.ts";
 import { Refusal } from "./refusal.ts";
 import { encodeFloat, packValues } from "./signal-encoding.ts";
-import { BYTES, ORDERED, SIGNED, schemaOf } from "./testing/schemas.ts";
+import { BYTES, COLUMNS, ORDERED, SIGNED, schemaOf } from "./testing/schemas.ts";
 
 function refusalOf(schema: CircuitSchema, values: readonly bigint[]): Refusal {
   try {
@@ -52,6 +52,29 @@ describe("decode-signals: inputs", () => {
     const refusal = refusalOf(schema, read(191));
     expect(refusal.reason).toBe("undecodable");
     expect(refusal.message).toBe("input signed[0]: 91 is not a whole number from -100 to 90");
+  });
+
+  it("reads values with scales and ranges of their own, and holds each to its range", () => {
+    const schema = schemaOf({ inputs: [COLUMNS] });
+    const read = (lanes: readonly number[]) => [0n, 0n, 0n, ...packValues(lanes, 16)];
+    const lanes = [65_535, 255, 0, 190, 2];
+    const { inputs } = decodeSignals(schema, read(lanes));
+    expect(inputs).toMatchObject({
+      tensors: [
+        {
+          integers: [65_535, 255, -32_768, 90, 9],
+          values: [65_535 / 4096, 255, -262_144, 5.625, 4.5],
+        },
+      ],
+    });
+    for (const [at, lane, message] of [
+      [1, 256, "input columns[1]: 256 is not a whole number from 0 to 255"],
+      [3, 191, "input columns[3]: 91 is not a whole number from -100 to 90"],
+      [4, 3, "input columns[4]: 10 is not a whole number from 7 to 9"],
+    ] as const) {
+      const refusal = refusalOf(schema, read(lanes.with(at, lane)));
+      expect([refusal.reason, refusal.message]).toEqual(["undecodable", message]);
+    }
   });
 
   it("refuses -0, which would be below 0, and what is no number", () => {

@@ -4,7 +4,7 @@ import type { CircuitSchema, SchemaInput, SchemaOutput } from "../circuit/circui
 import { fromField } from "../field.ts";
 import { signalCounts, valueCount } from "./read-schema.ts";
 import { Refusal } from "./refusal.ts";
-import { decodeWhole, unpackValues } from "./signal-encoding.ts";
+import { decodeWhole, laneOffset, unpackValues, valueEncoding } from "./signal-encoding.ts";
 
 /** One input tensor, row-major. */
 export interface DecodedInput {
@@ -105,11 +105,11 @@ function decodeInputs(
 }
 
 function decodeInput(input: SchemaInput, signals: readonly bigint[]): DecodedInput {
-  const { name, shape, encoding, bits, offset } = input;
+  const { name, shape, encoding, bits } = input;
   const lanes = decoded(`input ${name}`, () => unpackValues(signals, valueCount(shape), bits));
-  const integers = lanes.map((lane) => Number(lane) - offset);
+  const integers = lanes.map((lane, i) => Number(lane) - laneOffset(input, i));
   const values = integers.map((whole, i) =>
-    decoded(`input ${name}[${i}]`, () => decodeWhole(encoding, whole)),
+    decoded(`input ${name}[${i}]`, () => decodeWhole(valueEncoding(encoding, i), whole)),
   );
   return { name, shape, integers, values };
 }

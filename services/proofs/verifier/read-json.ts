@@ -1,4 +1,5 @@
-// Reading what others wrote as JSON: fields of objects, lists of a length, numbers in decimal.
+// Reading what others wrote as JSON: fields of objects, lists of a length, numbers in decimal; and
+// writing JSON that is the same for everybody.
 
 import { Refusal } from "./refusal.ts";
 
@@ -41,4 +42,16 @@ export function bigintOf(name: string, value: unknown): bigint {
     return BigInt(value);
   }
   throw new Refusal("malformed", `${name} is not a number in decimal digits`);
+}
+
+/** JSON with sorted fields and without spaces: the same text for the same value. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(sorted(value));
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
 }

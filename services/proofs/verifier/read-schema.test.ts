@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { EachEncoding } from "../compiler/integer-graph.ts";
 import { readSchema, schemaHash, signalCounts } from "./read-schema.ts";
 import { Refusal } from "./refusal.ts";
-import { BYTES, ORDERED, SCORES, SIGNED, schemaOf } from "./testing/schemas.ts";
+import { BYTES, COLUMNS, ORDERED, SCORES, SIGNED, schemaOf } from "./testing/schemas.ts";
 
 function reasonOf(schema: unknown): string | undefined {
   try {
@@ -15,7 +16,7 @@ function reasonOf(schema: unknown): string | undefined {
 
 describe("read-schema", () => {
   it("gives back what it was given, without fields that it does not know", () => {
-    const schema = schemaOf({ inputs: [BYTES, SIGNED, ORDERED], hasContext: true });
+    const schema = schemaOf({ inputs: [BYTES, SIGNED, ORDERED, COLUMNS], hasContext: true });
     expect(readSchema(JSON.parse(JSON.stringify(schema)))).toEqual(schema);
     expect(readSchema({ ...schema, more: 1 })).toEqual(schema);
   });
@@ -48,6 +49,38 @@ describe("read-schema", () => {
     expect(signalCounts(packed)).toMatchObject({ output: 2, inputs: [2], context: 1, total: 5 });
     expect(signalCounts(schemaOf({ inputMode: "committed", inputs })).total).toBe(4);
     expect(signalCounts(schemaOf({ inputMode: "private", outputMode: "argmax" })).total).toBe(1);
+  });
+
+  it("takes lists of encodings for the values there are, each in bounds, and no others", () => {
+    const encoding: EachEncoding = COLUMNS.encoding;
+    const changed = (change: object) =>
+      reasonOf(
+        schemaOf({ inputs: [{ ...COLUMNS, encoding: { ...encoding, ...change } as never }] }),
+      );
+    expect(changed({})).toBeUndefined();
+    const others = { ...COLUMNS, encoding: { ...encoding, scaleBits: [12, 0, -3, 4, 2] } };
+    expect(schemaHash(schemaOf({ inputs: [others] }))).not.toBe(
+      schemaHash(schemaOf({ inputs: [COLUMNS] })),
+    );
+    expect(changed({ scaleBits: 4 })).toBe("malformed");
+    expect(changed({ lo: undefined })).toBe("malformed");
+    expect(changed({ lo: encoding.lo.slice(1) })).toBe("malformed");
+    expect(changed({ hi: [...encoding.hi, 9] })).toBe("malformed");
+    for (const change of [
+      { scaleBits: encoding.scaleBits.with(1, 1001) },
+      { scaleBits: encoding.scaleBits.with(1, 0.5) },
+      { lo: encoding.lo.with(1, 256) },
+      { hi: encoding.hi.with(2, 32_768) },
+      { hi: encoding.hi.with(4, 7 + 2 ** 16) },
+      { hi: encoding.hi.with(4, Number.NaN) },
+      { lo: (encoding.lo as readonly unknown[]).with(0, "0") },
+      { lo: new Array(5) },
+    ]) {
+      expect(changed(change), JSON.stringify(change)).toBe("schema-mismatch");
+    }
+    expect(reasonOf(schemaOf({ inputs: [{ ...COLUMNS, offset: 1 }] }))).toBe("schema-mismatch");
+    expect(reasonOf(schemaOf({ inputs: [{ ...COLUMNS, bits: 8 }] }))).toBe("schema-mismatch");
+    expect(reasonOf(schemaOf({ inputs: [{ ...COLUMNS, shape: [6] }] }))).toBe("malformed");
   });
 
   it("refuses what contradicts itself or has no bounds", () => {

@@ -12,9 +12,9 @@ import type {
   SchemaOutput,
 } from "../circuit/circuit-schema.ts";
 import { SAFE_BITS } from "../field.ts";
-import { type JsonObject, listOf, objectOf } from "./read-json.ts";
+import { canonicalJson, type JsonObject, listOf, objectOf } from "./read-json.ts";
 import { Refusal } from "./refusal.ts";
-import { encodedRange, signalCount } from "./signal-encoding.ts";
+import { encodedRange, laneOffset, signalCount, valueEncoding } from "./signal-encoding.ts";
 import { PUBLIC_VALUES_MAX } from "./verifying-key.ts";
 
 const INPUT_MODES: readonly InputMode[] = ["public", "committed", "private"];
@@ -58,7 +58,7 @@ export function readSchema(source: unknown): CircuitSchema {
 
 /** Lower-case hex SHA-256 of the schema as JSON with sorted fields and without spaces. */
 export function schemaHash(schema: CircuitSchema): string {
-  return bytesToHex(sha256(new TextEncoder().encode(JSON.stringify(sorted(readSchema(schema))))));
+  return bytesToHex(sha256(new TextEncoder().encode(canonicalJson(readSchema(schema)))));
 }
 
 /** Number of values of a shape. */
@@ -105,29 +105,62 @@ function outputSignals({ outputMode, output }: CircuitSchema): number {
 function readInput(name: string, json: JsonObject): SchemaInput {
   const bits = json.bits;
   if (bits !== 8 && bits !== 16 && bits !== 32) throw mismatch(`${name}.bits`, "8, 16 or 32");
+  const shape = readShape(`${name}.shape`, json.shape);
+  const count = valueCount(shape);
+  const encoding = objectOf(`${name}.encoding`, json.encoding);
   const input: SchemaInput = {
     name: textOf(`${name}.name`, json.name),
-    shape: readShape(`${name}.shape`, json.shape),
-    encoding: readEncoding(`${name}.encoding`, objectOf(`${name}.encoding`, json.encoding)),
+    shape,
+    encoding: readEncoding(`${name}.encoding`, encoding, count),
     bits,
     offset: wholeOf(`${name}.offset`, json.offset, 0, 2 ** 32),
   };
-  if (input.encoding.kind === "ordered-float32" && input.offset !== 0) {
-    throw mismatch(`${name}.offset`, "0, as keys are not negative");
+  if (input.encoding.kind !== "fixed" && input.offset !== 0) {
+    throw mismatch(`${name}.offset`, "0, as nothing that is packed is negative without it");
   }
-  const { lo, hi } = encodedRange(input.encoding);
-  if (lo + input.offset < 0 || hi + input.offset >= 2 ** bits) {
-    throw mismatch(name, `a range that fits ${bits} bits once ${input.offset} is added`);
+  const distinct = input.encoding.kind === "fixed-each" ? count : 1;
+  for (let i = 0; i < distinct; i += 1) {
+    const { lo, hi } = encodedRange(valueEncoding(input.encoding, i));
+    const offset = laneOffset(input, i);
+    if (lo + offset < 0 || hi + offset >= 2 ** bits) {
+      throw mismatch(name, `a range that fits ${bits} bits once ${offset} is added`);
+    }
   }
   return input;
 }
 
-function readEncoding(name: string, json: JsonObject): SchemaInput["encoding"] {
-  const kind = oneOf(`${name}.kind`, ["fixed", "ordered-float32"] as const, json.kind);
-  if (kind === "ordered-float32") return { kind };
+const ENCODINGS = ["fixed", "fixed-each", "ordered-float32"] as const;
+
+function readEncoding(name: string, json: JsonObject, count: number): SchemaInput["encoding"] {
+  const kind = oneOf(`${name}.kind`, ENCODINGS, json.kind);
+  switch (kind) {
+    case "ordered-float32":
+      return { kind };
+    case "fixed":
+      return { kind, ...readRange(name, json) };
+    case "fixed-each": {
+      const [scaleBits, lo, hi] = (["scaleBits", "lo", "hi"] as const).map((field) =>
+        listOf(`the schema's ${name}.${field}`, json[field], count),
+      );
+      const ranges = Array.from({ length: count }, (_, i) =>
+        readRange(`${name}[${i}]`, { scaleBits: scaleBits![i], lo: lo![i], hi: hi![i] }),
+      );
+      return {
+        kind,
+        scaleBits: ranges.map((range) => range.scaleBits),
+        lo: ranges.map((range) => range.lo),
+        hi: ranges.map((range) => range.hi),
+      };
+    }
+  }
+}
+
+function readRange(
+  name: string,
+  json: JsonObject,
+): { readonly scaleBits: number; readonly lo: number; readonly hi: number } {
   const lo = wholeOf(`${name}.lo`, json.lo, -(2 ** 32), 2 ** 32);
   return {
-    kind,
     scaleBits: wholeOf(`${name}.scaleBits`, json.scaleBits, -SCALE_BITS_MAX, SCALE_BITS_MAX),
     lo,
     hi: wholeOf(`${name}.hi`, json.hi, lo, 2 ** 32),
@@ -187,11 +220,4 @@ function oneOf<T extends string>(name: string, choices: readonly T[], value: unk
 
 function mismatch(field: string, expected: string): Refusal {
   return new Refusal("schema-mismatch", `the schema's ${field} is not ${expected}`);
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
 }

@@ -4,11 +4,14 @@ import type { InputEncoding } from "../compiler/integer-graph.ts";
 import {
   decodeWhole,
   encodeFloat,
+  laneOffset,
   laneShift,
   packValues,
   signalCount,
   unpackValues,
+  valueEncoding,
 } from "./signal-encoding.ts";
+import { COLUMNS, SIGNED } from "./testing/schemas.ts";
 
 const fixed: InputEncoding = { kind: "fixed", scaleBits: 4, lo: -128, hi: 127 };
 const ordered: InputEncoding = { kind: "ordered-float32" };
@@ -64,6 +67,19 @@ describe("signal-encoding: floats", () => {
       expect(() => decodeWhole(fixed, whole)).toThrow(RangeError);
     }
     expect([-128, 0, 127].map((whole) => decodeWhole(fixed, whole))).toEqual([-8, 0, 7.9375]);
+  });
+});
+
+describe("signal-encoding: values of an input", () => {
+  it("are encoded in one way, or each in its own", () => {
+    expect([0, 9].map((i) => valueEncoding(fixed, i))).toEqual([fixed, fixed]);
+    expect(valueEncoding(ordered, 3)).toEqual(ordered);
+    expect(valueEncoding(COLUMNS.encoding, 3)).toEqual({ ...fixed, lo: -100, hi: 90 });
+    expect(valueEncoding(COLUMNS.encoding, 2)).toMatchObject({ scaleBits: -3, hi: 32_767 });
+    const offsets = [0, 1, 2, 3, 4].map((i) => laneOffset(COLUMNS, i));
+    expect(offsets).toEqual([0, 0, 32_768, 100, -7]);
+    expect(Object.is(offsets[0], 0)).toBe(true);
+    expect([0, 2].map((i) => laneOffset(SIGNED, i))).toEqual([100, 100]);
   });
 });
 

@@ -4,8 +4,8 @@
 //
 // Nothing is rounded into range or clamped: what has no encoding, or is none, throws RangeError.
 
-import { packedPerSignal } from "../circuit/circuit-schema.ts";
-import type { InputEncoding } from "../compiler/integer-graph.ts";
+import { packedPerSignal, type SchemaInput } from "../circuit/circuit-schema.ts";
+import type { InputEncoding, ValueEncoding } from "../compiler/integer-graph.ts";
 
 const SIGN_BIT = 0x8000_0000;
 const KEY_MAX = 0xffff_ffff;
@@ -20,8 +20,23 @@ const FINITE_KEY_MIN = 0x0080_0000;
  */
 export const NEGATIVE_ZERO_KEY = 0x7fff_ffff;
 
+/** How value `index` of an input is encoded. */
+export function valueEncoding(encoding: InputEncoding, index: number): ValueEncoding {
+  if (encoding.kind !== "fixed-each") return encoding;
+  const { scaleBits, lo, hi } = encoding;
+  return { kind: "fixed", scaleBits: scaleBits[index]!, lo: lo[index]!, hi: hi[index]! };
+}
+
+/** What is added to value `index` of an input before it is packed. */
+export function laneOffset(
+  { encoding, offset }: Pick<SchemaInput, "encoding" | "offset">,
+  index: number,
+): number {
+  return encoding.kind === "fixed-each" ? 0 - encoding.lo[index]! : offset;
+}
+
 /** Least and greatest whole number that an encoding gives. */
-export function encodedRange(encoding: InputEncoding): {
+export function encodedRange(encoding: ValueEncoding): {
   readonly lo: number;
   readonly hi: number;
 } {
@@ -33,7 +48,7 @@ export function encodedRange(encoding: InputEncoding): {
  *
  * @throws RangeError where the float is NaN or infinite, or the encoding has no number for it.
  */
-export function encodeFloat(encoding: InputEncoding, value: number): number {
+export function encodeFloat(encoding: ValueEncoding, value: number): number {
   if (!Number.isFinite(value)) throw new RangeError(`${value} is not a finite number`);
   if (encoding.kind === "ordered-float32") return orderedKey(value);
   const scaled = value * 2 ** encoding.scaleBits;
@@ -49,7 +64,7 @@ export function encodeFloat(encoding: InputEncoding, value: number): number {
  * @throws RangeError where no float is encoded so: outside of the encoding's range, or the key of
  *   -0, of an infinity or of a NaN.
  */
-export function decodeWhole(encoding: InputEncoding, whole: number): number {
+export function decodeWhole(encoding: ValueEncoding, whole: number): number {
   const { lo, hi } = encodedRange(encoding);
   if (!Number.isInteger(whole) || whole < lo || whole > hi) {
     throw new RangeError(`${whole} is not a whole number from ${lo} to ${hi}`);

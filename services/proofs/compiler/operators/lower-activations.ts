@@ -18,7 +18,7 @@ const SLOPE_BITS_MAX = 16;
 const BOUND_MAX = 3.4e38;
 
 /** Row by row: factor * row + offset. */
-export function affine(rows: FloatRows, factor: number, offset: number): FloatRows {
+function affine(rows: FloatRows, factor: number, offset: number): FloatRows {
   const builder = new RowBuilder();
   for (let row = 0; row < rowCount(rows); row++) {
     for (let entry = rows.rowStart[row]!; entry < rows.rowStart[row + 1]!; entry++) {

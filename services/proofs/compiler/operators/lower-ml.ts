@@ -94,10 +94,10 @@ export function lowerLinearClassifier(
     const scores = after === "sigmoid" ? signs : { ...twoOfOne(found, 1), classLabels };
     return [labelOf(signs, node), ended(scores, after === "sigmoid" ? after : "nothing", node)];
   }
-  if (count !== classLabels.length) {
+  if (count !== classLabels.length || count === 1) {
     throw new NodeRefusal(
       `it has ${count} scores for ${classLabels.length} classes`,
-      "give it one score a class, or one for two classes",
+      "give it two classes or more with one score each, or one score for two classes",
     );
   }
   const scores = { ...found, classLabels };

@@ -48,12 +48,17 @@ export async function fromVector(name: 1 | 3 | 36): Promise<Ready> {
 export async function simulated(
   schema: CircuitSchema,
   seed: number,
-): Promise<{ readonly setup: SimulatedSetup; readonly contract: DeployedContract }> {
+): Promise<{
+  readonly setup: SimulatedSetup;
+  readonly contract: DeployedContract;
+  /** As it stands on the chain. */
+  readonly code: Uint8Array;
+}> {
   const setup = simulatedSetup(signalCounts(schema).total, new SeededRandom(seed));
   const code = compiled(
     exportContract({ verifyingKey: setup.key, schema, isDevelopmentSetup: false }),
   );
-  return { setup, contract: await deployed(code) };
+  return { setup, contract: await deployed(code), code: code.code };
 }
 
 /** First four bytes of a call or an error, in hex. */

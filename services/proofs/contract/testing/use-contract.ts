@@ -36,7 +36,7 @@ export interface DeployedContract {
 
 /** Compiles; a warning of the compiler is an error here. */
 export function compiled(
-  exported: ExportedContract,
+  exported: Pick<ExportedContract, "standardJson">,
   name: string = CONTRACT_NAME,
 ): CompiledContract {
   if (!solc.version().startsWith(SOLIDITY_VERSION)) throw new Error(`solc is ${solc.version()}`);

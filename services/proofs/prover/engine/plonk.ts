@@ -21,7 +21,7 @@ type Progress = (phase: string) => void;
  * Entries of the three matrices, each about a gate: a network of 64-32-10 has 7,500, a key of 28 MB
  * and takes 3 s to prove.
  */
-export const PLONK_ENTRIES_MAX = 8_192;
+const PLONK_ENTRIES_MAX = 8_192;
 
 /** Each adds 1.3 MB to a key of 2^13 gates. */
 const PLONK_PUBLIC_VALUES_MAX = 64;

@@ -6,9 +6,6 @@ import { FIELD_BYTES, FIELD_ORDER } from "../../field.ts";
 /** The smallest number that is no square in the field; ffjavascript derives its roots from it too. */
 const NON_SQUARE = 5n;
 
-/** 2^28 divides p - 1: no larger domain has a root of unity. */
-export const DOMAIN_POWER_MAX = 28;
-
 const WORD_MASK = 0xffff_ffff_ffff_ffffn;
 
 /** base to the exponent. */
@@ -28,7 +25,7 @@ export function inverse(value: bigint): bigint {
 }
 
 /** A root of unity of order 2^exponent: the one that snarkjs transforms with. */
-export function rootOfUnity(exponent: number): bigint {
+function rootOfUnity(exponent: number): bigint {
   return power(NON_SQUARE, (FIELD_ORDER - 1n) >> BigInt(exponent));
 }
 

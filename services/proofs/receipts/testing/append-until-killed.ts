@@ -3,8 +3,8 @@
 
 import { systemClock } from "../../../common/clock.ts";
 import { openSqliteStore } from "../../../common/documents/sqlite.ts";
+import { sha256 } from "../../../common/receipts/sha256.ts";
 import { openLogCollections } from "../log-documents.ts";
-import { sha256 } from "../node-hash.ts";
 import { encodeReceipt, receiptPrefix } from "../receipt.ts";
 import { ReceiptLog } from "../receipt-log.ts";
 import { SigningKeys } from "../signing-key.ts";

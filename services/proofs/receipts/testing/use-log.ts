@@ -6,18 +6,18 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../../common/clock.ts";
 import type { DocumentStore } from "../../../common/documents/port.ts";
+import { sha256 } from "../../../common/receipts/sha256.ts";
 import type { LogTrust } from "../check-receipt.ts";
 import { openLogCollections } from "../log-documents.ts";
-import { sha256 } from "../node-hash.ts";
 import { encodeReceipt, type InferenceFacts, receiptPrefix } from "../receipt.ts";
 import { ReceiptLog, type ReceiptLogOptions } from "../receipt-log.ts";
 import { SigningKeys } from "../signing-key.ts";
 
 export const WORKSPACE = "workspaces/acme";
-export const LOG_NAME = "plinth.example.com";
+const LOG_NAME = "plinth.example.com";
 
 /** 2025-11-20T12:00:00Z in microseconds. */
-const START_US = 1_763_640_000_000_000;
+export const START_US = 1_763_640_000_000_000;
 
 /** A folder that is removed with the test. */
 export async function useFolder(): Promise<string> {

@@ -1,7 +1,8 @@
 // Which function does which task of the prover's process.
 
+import type { TaskFunctions } from "../../process/serve-tasks.ts";
 import { verifyingKeyHash, verifyingKeyJson } from "../../verifier/verifying-key.ts";
-import type { ProverTasks, TaskKind } from "../prover-tasks.ts";
+import type { ProverTasks } from "../prover-tasks.ts";
 import { readZkey, zkeyProtocol } from "../zkey-file.ts";
 import {
   acceptContribution,
@@ -17,16 +18,8 @@ import { loadKey } from "./loaded-circuit.ts";
 import { recordOfKey } from "./make-record.ts";
 import { plonkSetup, plonkVerifyingKey, provePlonk, verifyPlonkKey } from "./plonk.ts";
 
-type Progress = (phase: string) => void;
-
-type Tasks = {
-  readonly [K in TaskKind]: (
-    input: ProverTasks[K]["input"],
-    progress: Progress,
-  ) => Promise<ProverTasks[K]["output"]>;
-};
-
-const TASKS: Tasks = {
+/** See ProverTasks. */
+export const PROVER_TASKS: TaskFunctions<ProverTasks> = {
   "dev-setup": async ({ r1cs, out }, progress) => {
     await devSetup({ r1cs, zkey: out }, progress);
     return await recordOfKey(out, { setup: "dev-single-party", r1cs });
@@ -66,13 +59,3 @@ const TASKS: Tasks = {
   "plonk-setup": plonkSetup,
   "plonk-prove": provePlonk,
 };
-
-/** Does one task. */
-export async function runTask(
-  kind: TaskKind,
-  input: unknown,
-  progress: Progress,
-): Promise<unknown> {
-  const task = TASKS[kind] as (input: unknown, progress: Progress) => Promise<unknown>;
-  return await task(input, progress);
-}

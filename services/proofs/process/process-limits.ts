@@ -1,10 +1,10 @@
-// Time and memory of a process that proves: watched from outside, because wasm and native code know
-// no limits of their own.
+// Time and memory of a process: watched from outside, because wasm and native code know no limits
+// of their own, and a loop in JavaScript does not stop to look.
 
+import { readFile } from "node:fs/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { DomainError } from "../../common/errors/domain-error.ts";
 import { DeadlineExceeded, ResourceExhausted } from "../../common/errors/domain-error.ts";
-import { residentBytes } from "./circuit-size.ts";
 
 /** What one task may use. */
 export interface ProcessLimits {
@@ -40,18 +40,32 @@ export function watchLimits(
   return { stop };
 }
 
-/** The error for whoever asked for the task. */
-export function limitExceeded(limit: "time" | "memory", limits: ProcessLimits): DomainError {
+/** The error for whoever asked for the task. `who` did it: "prover". */
+export function limitExceeded(
+  limit: "time" | "memory",
+  limits: ProcessLimits,
+  who: string,
+): DomainError {
   if (limit === "time") {
     return new DeadlineExceeded(
-      `The prover took longer than ${limits.timeoutMs / 1000} s and was stopped. Make the model ` +
+      `The ${who} took longer than ${limits.timeoutMs / 1000} s and was stopped. Make the model ` +
         "smaller, or ask the operator for more time.",
       { reason: ErrorReason.DEADLINE_EXCEEDED },
     );
   }
   return new ResourceExhausted(
-    `The prover needed more than ${Math.round(limits.memoryBytes / MIB)} MiB of memory and was ` +
+    `The ${who} needed more than ${Math.round(limits.memoryBytes / MIB)} MiB of memory and was ` +
       "stopped. Make the model smaller, or ask the operator for more memory.",
     { reason: ErrorReason.OVERLOADED, retryAfterMs: RETRY_AFTER_MS },
   );
+}
+
+/** Resident bytes of a process by its number; 0 where the system does not tell. */
+export async function residentBytes(pid: number | undefined): Promise<number> {
+  try {
+    const status = await readFile(`/proc/${pid}/status`, "utf8");
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
 }

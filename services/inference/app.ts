@@ -13,6 +13,8 @@ import { Capture } from "./capture/capture.ts";
 import { captureClient } from "./capture/capture-client.ts";
 import type { InferenceConfig } from "./config.ts";
 import { createEngine } from "./engine/local-engine.ts";
+import { receiptClient } from "./receipts/receipt-client.ts";
+import { Receipts } from "./receipts/receipts.ts";
 
 export interface InferenceDeps {
   /** The same after a restart of this server, another for every other one. */
@@ -24,6 +26,8 @@ export interface InferenceDeps {
   readonly features: Channel | undefined;
   /** To the monitoring service, with the same credential. Undefined: nothing is captured. */
   readonly monitoring: Channel | undefined;
+  /** To the proofs service, with the same credential. Undefined: nothing is proved. */
+  readonly proofs: Channel | undefined;
   /** The store that the registry keeps artifacts in. */
   readonly blobs: BlobStore;
   readonly clock: Clock;
@@ -34,13 +38,23 @@ export interface InferenceDeps {
 
 /** Makes the service. It serves nothing before `start`. */
 export function createInference(deps: InferenceDeps): ServiceModule {
-  const { serverId, config, registry, features, monitoring, blobs, clock, log, version } = deps;
+  const { serverId, config, registry, features, monitoring, proofs, blobs, clock, log, version } =
+    deps;
   const capture =
     monitoring === undefined
       ? undefined
       : new Capture({
           send: captureClient(monitoring),
           config: config.capture,
+          random: Math.random,
+          log,
+        });
+  const receipts =
+    proofs === undefined
+      ? undefined
+      : new Receipts({
+          send: receiptClient(proofs),
+          config: config.receipts,
           random: Math.random,
           log,
         });
@@ -54,12 +68,14 @@ export function createInference(deps: InferenceDeps): ServiceModule {
     random: Math.random,
     log,
     capture,
+    receipts,
   });
   const bindings = inferenceBindings(engine, {
     serverVersion: version,
     config,
     clock,
     features,
+    proofs,
     onUnforeseen: (error, context) =>
       log.error("A stream message failed in a way nobody foresaw", { error }, context.trace),
   });
@@ -68,17 +84,22 @@ export function createInference(deps: InferenceDeps): ServiceModule {
     bindings,
     start: async () => {
       capture?.start();
+      receipts?.start();
       engine.start();
     },
     ready: () => engine.ready(),
-    handOver: async () => capture?.handOver(),
+    handOver: async () => {
+      await Promise.all([capture?.handOver(), receipts?.handOver(() => engine.receiptsSettled())]);
+    },
     drain: async () => {
       await engine.drain();
       await capture?.drain();
+      await receipts?.drain();
     },
     [Symbol.asyncDispose]: async () => {
       await engine[Symbol.asyncDispose]();
       await capture?.[Symbol.asyncDispose]();
+      await receipts?.[Symbol.asyncDispose]();
     },
   };
 }

@@ -9,14 +9,18 @@ import { FeatureReader } from "./predict/feature-rows.ts";
 import { featureSource } from "./predict/feature-source.ts";
 import { predictBinding } from "./predict/predict.ts";
 import { openInferenceBinding } from "./protocol/open-inference.ts";
+import { AnswerProver } from "./verifiable/answer-prover.ts";
+import { proofSource } from "./verifiable/proof-source.ts";
 
 export interface InferenceBindingOptions {
   /** Of this server, as ServerMetadata says it. */
   readonly serverVersion: string;
-  readonly config: Omit<InferenceConfig, "engine" | "capture">;
+  readonly config: Omit<InferenceConfig, "engine" | "capture" | "receipts">;
   readonly clock: Clock;
   /** To the features service, with the credential of a service. Absent: none is set. */
   readonly features?: Channel | undefined;
+  /** To the proofs service, with the same credential. Absent: none is set. */
+  readonly proofs?: Channel | undefined;
   /**
    * Called with errors inside a stream that nobody foresaw, once each; the stream answers INTERNAL
    * and goes on. For the log.
@@ -32,6 +36,7 @@ export function inferenceBindings(
   const { config, clock, onUnforeseen, serverVersion } = options;
   const source =
     options.features === undefined ? undefined : featureSource(options.features, clock);
+  const proofs = options.proofs === undefined ? undefined : proofSource(options.proofs, clock);
   const shared = {
     clock,
     onUnforeseen,
@@ -47,6 +52,10 @@ export function inferenceBindings(
       serverVersion,
       requestRowsMax: config.requestRowsMax,
     }),
-    predictBinding(engine, { ...shared, features: new FeatureReader(source, clock) }),
+    predictBinding(engine, {
+      ...shared,
+      features: new FeatureReader(source, clock),
+      prover: new AnswerProver(proofs, clock),
+    }),
   ];
 }

@@ -4,10 +4,12 @@ import type { ConfigOf } from "../common/config.ts";
 import { bytes, integer } from "../common/setting.ts";
 import { captureSettings } from "./capture/capture-settings.ts";
 import { engineSettings } from "./engine/engine-settings.ts";
+import { receiptSettings } from "./receipts/receipt-settings.ts";
 
 export const inferenceSettings = {
   engine: engineSettings,
   capture: captureSettings,
+  receipts: receiptSettings,
   streamRequestsMax: integer({
     env: "PLINTH_INFERENCE_STREAM_REQUESTS_MAX",
     default: 256,

@@ -36,6 +36,10 @@ export interface InferRequest {
   readonly eventUs?: number | undefined;
   /** What the rows were made of. Absent: the caller sent them. */
   readonly features?: ReadFeatures | undefined;
+  /** The caller's own bytes, for its receipt. Absent: none. */
+  readonly context?: Uint8Array | undefined;
+  /** Names of the outputs that the answer shows, for its receipt. Absent: all of `outputs`. */
+  readonly shown?: ReadonlySet<string> | undefined;
   /** Set by the engine: a copy whose answer goes to nobody. */
   readonly shadow?: boolean;
   /**
@@ -79,6 +83,8 @@ export interface Servable {
   readonly modelVersion: string;
   /** "3" */
   readonly version: string;
+  /** Lower-case hex SHA-256 of its file. */
+  readonly modelDigest: string;
   readonly signature: Signature;
   /** Whether dimension 0 of every input and output is the batch dimension. */
   readonly batched: boolean;
@@ -87,6 +93,16 @@ export interface Servable {
   readonly classLabels: readonly string[];
   /** `workspaces/w/featureServices/f/versions/2`, where it reads features. Never changes. */
   readonly featureService: string | undefined;
+  /** As its deployment wants it now. */
+  readonly proofs: ProofSettings;
+}
+
+/** What shows that an answer is the model's. */
+export interface ProofSettings {
+  /** Predict takes `verifiable: true`. */
+  readonly verifiable: boolean;
+  /** Every inference of a live target gets a receipt. */
+  readonly receipts: boolean;
 }
 
 export type VersionState = "LOADING" | "READY" | "DRAINING" | "FAILED";

@@ -38,6 +38,11 @@ export interface CaptureBufferOptions {
 export const NAME_CHARACTERS_MAX = 256;
 
 const BATCH_FIELD = 2;
+/** Numbers of a batch are written with their tag, field << 3. */
+const SEQUENCE_TAG = 1 << 3;
+const SHADOW_TAG = 6 << 3;
+const BATCH_ROWS_TAG = 9 << 3;
+const DROPPED_ROWS_TAG = 15 << 3;
 const INFERENCES_FIELD = 10;
 const INPUTS_FIELD = 11;
 const OUTPUTS_FIELD = 12;
@@ -82,7 +87,8 @@ export class CaptureBuffer {
   rows = 0;
   /** Inferences in it. */
   count = 0;
-  readonly #identity: CaptureIdentity;
+  /** What every batch of it begins with, encoded. */
+  readonly #head: Uint8Array;
   readonly #outputs: readonly number[];
   readonly #names: FeatureNames | undefined;
   readonly #batched: boolean;
@@ -96,16 +102,16 @@ export class CaptureBuffer {
   readonly #queueMs: GrowingBytes;
   readonly #computeMs: GrowingBytes;
   readonly #routingKeys: GrowingBytes;
+  readonly #factBytes: GrowingBytes;
   readonly #all: readonly GrowingBytes[];
   #hasIds = false;
-  #hasRoutingKeys = false;
 
   /** For inferences like this one. */
   constructor(request: InferRequest, result: InferResult, options: CaptureBufferOptions) {
     const { identity, batched, masked, budget } = options;
     const { columns } = identity.servable;
     const bytes = (): GrowingBytes => new GrowingBytes(budget);
-    this.#identity = identity;
+    this.#head = headOf(identity);
     this.#batched = batched;
     this.#outputs = request.outputs;
     this.#names = request.features?.names;
@@ -122,6 +128,7 @@ export class CaptureBuffer {
     this.#keys = (this.#names?.joinKeys ?? []).flatMap((name, place) =>
       masked.has(name) ? [] : [{ place, head: keyHead(name), values: bytes() }],
     );
+    this.#factBytes = bytes();
     this.#ids = bytes();
     this.#rowCounts = bytes();
     this.#eventTimes = bytes();
@@ -132,6 +139,7 @@ export class CaptureBuffer {
       ...[...this.#inputTensors, ...this.#outputTensors].map(({ contents }) => contents),
       ...this.#statuses.map(({ statuses }) => statuses),
       ...this.#keys.map(({ values }) => values),
+      this.#factBytes,
       this.#ids,
       this.#rowCounts,
       this.#eventTimes,
@@ -191,16 +199,27 @@ export class CaptureBuffer {
     this.#eventTimes.zigzag(request.eventUs ?? arrivedUs);
     this.#queueMs.float(result.queueMs);
     this.#computeMs.float(result.computeMs);
-    this.#routingKeys.text(ROUTING_KEY_TAG, routingKey);
+    if (routingKey !== "" || this.#routingKeys.length > 0) {
+      this.#appendRoutingKey(routingKey);
+    }
     this.#hasIds ||= id !== "";
-    this.#hasRoutingKeys ||= routingKey !== "";
     this.rows += rows;
     this.count += 1;
   }
 
+  /** From the first one on; those before it had none. */
+  #appendRoutingKey(routingKey: string): void {
+    const keys = this.#routingKeys;
+    for (let i = keys.length === 0 ? 0 : this.count; i < this.count; i++) {
+      keys.text(ROUTING_KEY_TAG, "");
+    }
+    keys.text(ROUTING_KEY_TAG, routingKey);
+  }
+
   /** A CaptureInferencesRequest with all that is in it, encoded; then it is empty. */
   seal(options: SealOptions): Buffer {
-    const bytes = messageBytes(field(BATCH_FIELD, this.#head(options), ...this.#columns()));
+    const facts = this.#facts(options);
+    const bytes = messageBytes(field(BATCH_FIELD, this.#head, facts, ...this.#columns()));
     for (const one of this.#all) {
       one.reset();
     }
@@ -220,24 +239,24 @@ export class CaptureBuffer {
     this.rows = 0;
     this.count = 0;
     this.#hasIds = false;
-    this.#hasRoutingKeys = false;
   }
 
-  #head({ sequence, shadow, droppedRows }: SealOptions): Uint8Array {
-    const { deployment, deploymentUid, modelVersionUid, servable } = this.#identity;
-    const head = create(CapturedBatchSchema, {
-      sequence: BigInt(sequence),
-      deployment,
-      deploymentUid,
-      modelVersion: servable.modelVersion,
-      modelVersionUid,
-      shadow,
-      classLabels: [...servable.classLabels],
-      featureService: servable.featureService ?? "",
-      rows: this.rows,
-      droppedRows: BigInt(droppedRows),
-    });
-    return toBinary(CapturedBatchSchema, head);
+  /** What each batch says anew. */
+  #facts({ sequence, shadow, droppedRows }: SealOptions): Uint8Array {
+    const facts = this.#factBytes;
+    facts.byte(SEQUENCE_TAG);
+    facts.varint(sequence);
+    facts.byte(BATCH_ROWS_TAG);
+    facts.varint(this.rows);
+    if (shadow) {
+      facts.byte(SHADOW_TAG);
+      facts.varint(1);
+    }
+    if (droppedRows > 0) {
+      facts.byte(DROPPED_ROWS_TAG);
+      facts.varint(droppedRows);
+    }
+    return facts.written;
   }
 
   #columns(): Field[] {
@@ -253,7 +272,7 @@ export class CaptureBuffer {
         field(EVENT_TIMES_FIELD, this.#eventTimes.written),
         field(QUEUE_FIELD, this.#queueMs.written),
         field(COMPUTE_FIELD, this.#computeMs.written),
-        ...(this.#hasRoutingKeys ? [this.#routingKeys.written] : []),
+        this.#routingKeys.written,
       ),
       ...tensors(INPUTS_FIELD, this.#inputTensors),
       ...tensors(OUTPUTS_FIELD, this.#outputTensors),
@@ -267,6 +286,19 @@ export class CaptureBuffer {
 
 function nameOf(text: string): string {
   return text.length > NAME_CHARACTERS_MAX ? "" : text;
+}
+
+function headOf({ deployment, deploymentUid, modelVersionUid, servable }: CaptureIdentity) {
+  const { modelVersion, classLabels, featureService } = servable;
+  const head = create(CapturedBatchSchema, {
+    deployment,
+    deploymentUid,
+    modelVersion,
+    modelVersionUid,
+    classLabels: [...classLabels],
+    featureService: featureService ?? "",
+  });
+  return toBinary(CapturedBatchSchema, head);
 }
 
 function statusesHead(feature: string, featureView: string): Uint8Array {

@@ -46,6 +46,31 @@ describe("capture-sender", () => {
     expect(monitoring.ids).toEqual(["a0", "a1", "a2", "b0", "b1"]);
   });
 
+  it("finds out with one batch whether monitoring is back, then brings the rest", async () => {
+    const monitoring = await TestMonitoring.start();
+    let failures = 2;
+    monitoring.answer = async () => {
+      if (failures > 0) {
+        failures -= 1;
+        throw unavailable();
+      }
+      return {};
+    };
+    const capture = makeCapture(monitoring, { intervalMs: 60_000 });
+    const version = versionOf(capture);
+    for (const name of ["a", "b", "c", "d"]) {
+      recordIds(version, [name]);
+      version.seal();
+    }
+    await capture.handOver();
+    await until(() => monitoring.rows === 4);
+    const sent = monitoring.streams.map(({ batches }) =>
+      batches.map((one) => Number(one.sequence)),
+    );
+    expect(sent).toEqual([[1, 2, 3, 4], [1], [1], [2, 3, 4]]);
+    expect(monitoring.ids).toEqual(["a", "b", "c", "d"]);
+  });
+
   it("sends the same again after a connection broke in the middle of a stream", async () => {
     const monitoring = await TestMonitoring.start();
     const { answer } = monitoring;

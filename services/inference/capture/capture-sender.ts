@@ -98,7 +98,9 @@ export class CaptureSender implements AsyncDisposable {
     await new Promise((resolve) => setImmediate(resolve));
     const { queue, send, onSent } = this.#options;
     while (queue.length > 0 && !this.#stop.signal.aborted) {
-      const batches = queue.head(STREAM_BYTES_MAX);
+      // After a failure one batch finds out whether monitoring is back: what waits is not copied
+      // into a connection that takes nothing, again and again.
+      const batches = queue.head(this.#failures > 0 ? 0 : STREAM_BYTES_MAX);
       const start = { sender: this.#sender, acknowledgedSequence: queue.acknowledged };
       try {
         const options = { timeoutMs: STREAM_TIMEOUT_MS, signal: this.#stop.signal };

@@ -27,6 +27,8 @@ const NONE = Buffer.alloc(0);
 export class GrowingBytes {
   readonly #budget: ByteBudget;
   #bytes: Buffer = NONE;
+  /** Of the same memory; made when the first float is written to it. */
+  #view: DataView | undefined;
   #length = 0;
 
   constructor(budget: ByteBudget) {
@@ -89,7 +91,10 @@ export class GrowingBytes {
   /** A float of 32 bits. */
   float(value: number): void {
     this.#reserve(4);
-    this.#length = this.#bytes.writeFloatLE(value, this.#length);
+    // Buffer's own writeFloatLE takes twice as long.
+    this.#view ??= new DataView(this.#bytes.buffer);
+    this.#view.setFloat32(this.#length, value, true);
+    this.#length += 4;
   }
 
   /** A non-negative integer up to 2^53. */
@@ -158,6 +163,7 @@ export class GrowingBytes {
   release(): void {
     this.#budget.used -= this.#bytes.length;
     this.#bytes = NONE;
+    this.#view = undefined;
     this.#length = 0;
   }
 
@@ -188,5 +194,6 @@ export class GrowingBytes {
     bytes.set(this.written);
     this.#budget.used += capacity - this.#bytes.length;
     this.#bytes = bytes;
+    this.#view = undefined;
   }
 }

@@ -7,8 +7,10 @@ import type {
   CaptureConfig,
   DeploymentConfig,
   InstanceConfig,
+  ProofConfig,
 } from "../../../gen/plinth/registry/v1/deployment_pb.js";
 import type { CaptureSettings } from "../capture/version-capture.ts";
+import type { ProofSettings } from "../engine.ts";
 import type { BatchingSettings } from "./batcher.ts";
 import type { InstanceSettings } from "./servable.ts";
 
@@ -32,6 +34,7 @@ export interface DeploymentSettings {
   readonly batching: DeploymentBatching;
   readonly instances: InstanceSettings;
   readonly capture: CaptureSettings;
+  readonly proofs: ProofSettings;
 }
 
 /** @param intraOpThreadsDefault the server's own, where the deployment says nothing. */
@@ -45,6 +48,7 @@ export function toDeploymentSettings(
     batching: toBatching(config?.batching),
     instances: toInstances(config?.instances, intraOpThreadsDefault),
     capture: toCapture(config?.capture),
+    proofs: toProofs(config?.proofs),
   };
 }
 
@@ -73,6 +77,10 @@ function toCapture(config: CaptureConfig | undefined): CaptureSettings {
     sampleRate: config?.sampleRate ?? SAMPLE_RATE_DEFAULT,
     maskedFields: config?.maskedFields ?? [],
   };
+}
+
+function toProofs(config: ProofConfig | undefined): ProofSettings {
+  return { verifiable: config?.verifiable ?? false, receipts: config?.receipts ?? false };
 }
 
 function toMs(duration: Duration | undefined): number | undefined {

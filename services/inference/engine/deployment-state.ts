@@ -108,18 +108,19 @@ export class DeploymentState {
         held.servable.shadows = shadows.filter(({ servable }) => servable !== held.servable);
       }
     }
-    this.configureCapture();
+    this.configureUse();
   }
 
   /**
-   * Makes the desired revision's capture settings hold, whatever answers: a mask must not wait until
-   * a new version is loaded.
+   * Makes what the desired revision says of captures and proofs hold, whatever answers: a mask or a
+   * receipt must not wait until a new version is loaded.
    */
-  configureCapture(): void {
-    const settings = (this.desired ?? this.active)?.settings.capture;
+  configureUse(): void {
+    const settings = (this.desired ?? this.active)?.settings;
     if (settings !== undefined) {
       for (const servable of this.loaded()) {
-        servable.captureAs(settings);
+        servable.captureAs(settings.capture);
+        servable.proofs = settings.proofs;
       }
     }
   }

@@ -187,6 +187,31 @@ describe("local-engine", () => {
     expect(engine.route(REF, undefined)).toBe(before);
   });
 
+  it("changes what is proved at once, without loading anew", async () => {
+    const registry = await registryWith(10);
+    const targets = [target(1)];
+    registry.deploy("d", { targets });
+    const engine = startEngine(registry);
+    await until(() => engine.ready());
+    const servable = engine.route(REF, undefined);
+    expect(servable.proofs).toEqual({ verifiable: false, receipts: false });
+    registry.deploy("d", { targets, proofs: { verifiable: true } });
+    await until(() => servable.proofs.verifiable);
+    expect(servable.proofs.receipts).toBe(false);
+    registry.deploy("d", { targets, proofs: { receipts: true } });
+    await until(() => servable.proofs.receipts);
+    expect(servable.proofs.verifiable).toBe(false);
+    expect(engine.route(REF, undefined)).toBe(servable);
+  });
+
+  it("has a new version prove what the deployment does before it answers", async () => {
+    const registry = await registryWith(10);
+    registry.deploy("d", { targets: [target(1)], proofs: { receipts: true } });
+    const engine = startEngine(registry);
+    await until(() => engine.ready());
+    expect(engine.route(REF, undefined).proofs).toEqual({ verifiable: false, receipts: true });
+  });
+
   it("loads anew when the instances change, and serves meanwhile", async () => {
     const registry = await registryWith(10);
     registry.deploy("d", { targets: [target(1)] });

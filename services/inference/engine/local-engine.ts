@@ -103,6 +103,12 @@ export class LocalEngine implements Engine, AsyncDisposable {
     await Promise.all(Array.from(this.#keeper.loaded(), (servable) => servable.idle()));
   }
 
+  /** Resolves when nothing of deployments with receipts waits or runs; requests go on to be taken. */
+  async receiptsSettled(): Promise<void> {
+    const servables = [...this.#keeper.loaded()].filter(({ proofs }) => proofs.receipts);
+    await Promise.all(servables.map((servable) => servable.idle()));
+  }
+
   /** Ends what still runs and frees everything. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#tick);

@@ -63,6 +63,15 @@ export function stopped(model: string): Unavailable {
   });
 }
 
+/** Its deployment asks for what this server cannot give. */
+export function noReceipts(deployment: string): Unavailable {
+  return new Unavailable(
+    `${deployment} gives a receipt for each inference, and this server knows no proofs service to ` +
+      "log them. Set PLINTH_PROOFS_ADDRESS, or turn the deployment's receipts off.",
+    { reason: ErrorReason.DEPENDENCY_UNAVAILABLE, retryAfterMs: INSTANCE_RETRY_MS },
+  );
+}
+
 /** The request could not be handed to an instance at all. */
 export function notRun(model: string, cause: unknown): Internal {
   return new Internal(

@@ -3,6 +3,7 @@
 
 import type { Clock } from "../../common/clock.ts";
 import type { VersionCapture } from "../capture/version-capture.ts";
+import type { VersionReceipts } from "../receipts/version-receipts.ts";
 import type { Signature } from "../tensor.ts";
 import { type Batch, takeOutputs } from "./batch.ts";
 import { traceBatch } from "./batch-spans.ts";
@@ -18,6 +19,8 @@ export interface RequestOutcomesOptions {
   readonly statistics: Statistics;
   /** Absent: nothing is captured. */
   readonly capture: VersionCapture | undefined;
+  /** Where answers get their receipts; undefined where they need none. */
+  readonly receipts: () => VersionReceipts | undefined;
   /** Whether dimension 0 of the tensors counts rows. */
   readonly isBatched: () => boolean;
 }
@@ -39,6 +42,7 @@ export class RequestOutcomes {
     const nowMs = clock.now();
     const epochOffsetMs = nowMs - finishedMs;
     const batched = this.#options.isBatched();
+    const receipts = this.#options.receipts();
     let row = 0;
     for (const pending of batch.requests) {
       if (!pending.settled) {
@@ -49,6 +53,9 @@ export class RequestOutcomes {
         statistics.succeeded(nowMs, totalMs, queueMs);
         const result = { outputs, queueMs, computeMs, batchRows: batch.rows };
         pending.resolve(result);
+        if (receipts !== undefined && pending.request.shadow !== true) {
+          receipts.record(pending.request, result, nowMs * 1000);
+        }
         if (capture !== undefined) {
           const arrivedMs = epochOffsetMs + pending.enqueuedMs;
           capture.record(pending.request, result, { arrivedMs, batched });

@@ -12,6 +12,7 @@ import { deploymentName } from "../../common/names.ts";
 import type { Client } from "../../common/rpc/context.ts";
 import type { Logger } from "../../common/telemetry/log.ts";
 import type { Capture } from "../capture/capture.ts";
+import type { Receipts } from "../receipts/receipts.ts";
 import { toDeploymentSettings } from "./deployment-settings.ts";
 import { DeploymentState, type HeldServable, versionOf } from "./deployment-state.ts";
 import type { EngineConfig } from "./engine-settings.ts";
@@ -43,6 +44,8 @@ export interface ServableKeeperDeps {
   readonly log: Logger;
   /** Absent: nothing is captured. */
   readonly capture?: Capture | undefined;
+  /** Absent: where receipts are wanted, nothing is run. */
+  readonly receipts?: Receipts | undefined;
 }
 
 export interface ServableKeeperOptions {
@@ -119,7 +122,7 @@ export class ServableKeeper implements AsyncDisposable {
         shadows: settings.shadows.map(keyOf),
       },
     };
-    state.configureCapture();
+    state.configureUse();
     this.step();
     this.#options.onChange();
   }
@@ -200,7 +203,7 @@ export class ServableKeeper implements AsyncDisposable {
   async #load(state: DeploymentState, key: ServableKey): Promise<void> {
     const held = this.#holdNew(state, key);
     const { settings, plan } = state.desired!;
-    const { clock, random, log, config, models, blobs, capture } = this.#deps;
+    const { clock, random, log, config, models, blobs, capture, receipts } = this.#deps;
     const fields = { deployment: state.name, model_version: held.modelVersion };
     this.#loading = true;
     held.state = { kind: "loading" };
@@ -222,6 +225,7 @@ export class ServableKeeper implements AsyncDisposable {
         meter: this.#options.meter,
         clock,
         capture,
+        receipts,
         random,
         onTrouble: (text) => log.warn(`Instances: ${text}`, fields),
       });

@@ -13,7 +13,7 @@ import {
 import { ROWS_BOUNDARIES } from "../../common/telemetry/buckets.ts";
 
 /** Why a request never reached the model. */
-export type DropReason = "overloaded" | "expired" | "cancelled" | "stopped";
+export type DropReason = "overloaded" | "expired" | "cancelled" | "stopped" | "unreceipted";
 
 /** What a servable holds at this moment. */
 export interface ServableLoad {
@@ -84,6 +84,7 @@ export class ServableMeter implements Disposable {
     expired: 0,
     cancelled: 0,
     stopped: 0,
+    unreceipted: 0,
   };
 
   constructor(

@@ -4,7 +4,15 @@
 import type { Clock } from "../../common/clock.ts";
 import type { Capture } from "../capture/capture.ts";
 import type { CaptureSettings, VersionCapture } from "../capture/version-capture.ts";
-import type { InferRequest, InferResult, Servable, VersionStatistics } from "../engine.ts";
+import type {
+  InferRequest,
+  InferResult,
+  ProofSettings,
+  Servable,
+  VersionStatistics,
+} from "../engine.ts";
+import type { Receipts } from "../receipts/receipts.ts";
+import type { VersionReceipts } from "../receipts/version-receipts.ts";
 import type { Signature } from "../tensor.ts";
 import { Batcher, type BatchingSettings } from "./batcher.ts";
 import { Instance, type InstanceOptions } from "./instance.ts";
@@ -43,6 +51,8 @@ export interface LoadedServableOptions {
   readonly clock: Clock;
   /** Absent: nothing is captured. */
   readonly capture: Capture | undefined;
+  /** Absent: where receipts are wanted, nothing is run. */
+  readonly receipts: Receipts | undefined;
   /** In [0, 1): spreads restarts. */
   readonly random: () => number;
   /** Called when an instance was lost, and why a replacement failed to load. */
@@ -60,17 +70,21 @@ export interface ShadowCopies {
 export class LoadedServable implements Servable, AsyncDisposable {
   readonly modelVersion: string;
   readonly version: string;
+  readonly modelDigest: string;
   readonly signature: Signature;
   readonly columns: readonly string[];
   readonly classLabels: readonly string[];
   readonly featureService: string | undefined;
   readonly meter: ServableMeter;
+  /** Set by the deployment, at once when it changes. */
+  proofs: ProofSettings = { verifiable: false, receipts: false };
   /** Who gets copies of its requests; set by the deployment, empty in most. */
   shadows: readonly ShadowCopies[] = [];
   readonly #options: LoadedServableOptions;
   readonly #statistics = new Statistics();
   readonly #batcher: Batcher;
   readonly #capture: VersionCapture | undefined;
+  readonly #receipts: VersionReceipts | undefined;
   readonly #instances = new Set<Instance>();
   /** Given up, but their threads have not ended. */
   readonly #ending = new Set<Instance>();
@@ -88,6 +102,7 @@ export class LoadedServable implements Servable, AsyncDisposable {
     this.#options = options;
     this.modelVersion = facts.modelVersion;
     this.version = facts.version;
+    this.modelDigest = facts.digest;
     this.signature = facts.signature;
     this.columns = facts.columns;
     this.classLabels = facts.classLabels;
@@ -104,6 +119,12 @@ export class LoadedServable implements Servable, AsyncDisposable {
       modelVersionUid: facts.uid,
       servable: facts,
     });
+    this.#receipts = options.receipts?.version({
+      deployment,
+      modelVersion: facts.modelVersion,
+      modelDigest: facts.digest,
+      signature: facts.signature,
+    });
     this.#batcher = new Batcher({
       modelVersion: facts.modelVersion,
       signature: facts.signature,
@@ -117,6 +138,7 @@ export class LoadedServable implements Servable, AsyncDisposable {
         meter: this.meter,
         statistics: this.#statistics,
         capture: this.#capture,
+        receipts: () => (this.proofs.receipts ? this.#receipts : undefined),
         isBatched: () => this.#batched,
       }),
       onIndivisible: () => {
@@ -172,6 +194,15 @@ export class LoadedServable implements Servable, AsyncDisposable {
       const waitMs = Math.max(1, this.#restartAtMs - this.#options.clock.monotonicMs());
       return Promise.reject(errors.noInstance(this.modelVersion, Math.ceil(waitMs)));
     }
+    if (this.proofs.receipts && request.shadow !== true) {
+      const refusal = this.#receipts
+        ? this.#receipts.refusal(request)
+        : errors.noReceipts(this.#options.deployment);
+      if (refusal !== undefined) {
+        this.meter.requestDropped("unreceipted");
+        return Promise.reject(refusal);
+      }
+    }
     return this.#batcher.submit(request);
   }
 
@@ -215,6 +246,7 @@ export class LoadedServable implements Servable, AsyncDisposable {
     await Promise.all([...this.#instances].map((instance) => instance[Symbol.asyncDispose]()));
     await Promise.all(this.#disposals);
     this.#capture?.release();
+    this.#receipts?.release();
     this.meter[Symbol.dispose]();
   }
 

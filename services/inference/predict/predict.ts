@@ -17,29 +17,33 @@ import { DomainError, InvalidArgument } from "../../common/errors/domain-error.t
 import { toStatus } from "../../common/errors/status.ts";
 import { bindService, type CallContext, type ServiceBinding } from "../../common/rpc/context.ts";
 import { Undecodable } from "../../common/rpc/message-codec.ts";
-import type { Engine, Servable } from "../engine.ts";
+import type { Engine, InferResult, ModelRef, Servable } from "../engine.ts";
 import { deploymentRef, workspaceOf } from "../protocol/deployment-ref.ts";
-import { EVENT_TIME_EXPECTED, eventTimeOf } from "../protocol/event-time.ts";
-import { PRIORITY_DEFAULT, PRIORITY_LEVELS } from "../protocol/infer-parameters.ts";
+import { PRIORITY_DEFAULT } from "../protocol/infer-parameters.ts";
 import { OrderedStream, type StreamWindow } from "../protocol/ordered-stream.ts";
-import { quote, quoteAll, Violations } from "../protocol/violations.ts";
+import { Violations } from "../protocol/violations.ts";
+import type { AnswerProver, ProvedAnswer } from "../verifiable/answer-prover.ts";
+import { circuitPrediction } from "../verifiable/circuit-predictions.ts";
+import { checkProofFields } from "../verifiable/proof-request.ts";
 import type { FeatureReader, FeatureRows } from "./feature-rows.ts";
+import {
+  checkCount,
+  checkRequest,
+  readEventTime,
+  shownOutputs,
+  wantedOutputs,
+} from "./predict-request.ts";
 import { type Prediction, predictionsFrom } from "./predictions.ts";
 import { tensorsFromRows } from "./rows.ts";
 
 export interface PredictOptions {
   readonly features: FeatureReader;
+  readonly prover: AnswerProver;
   readonly streamWindow: StreamWindow;
   readonly clock: Clock;
   /** For errors inside a stream that nobody foresaw; they are answered as INTERNAL. */
   readonly onUnforeseen: (error: unknown, context: CallContext) => void;
 }
-
-/** As the proto says. */
-const ROWS_MAX = 1024;
-/** As many as one online read takes. */
-const ENTITIES_MAX = 1000;
-const ID_CHARACTERS_MAX = 256;
 
 /** What a parsed JSON value costs in memory, roughly; bounds the bytes of a stream. */
 const VALUE_BYTES = 32;
@@ -57,11 +61,82 @@ export function predictBinding(engine: Engine, options: PredictOptions): Service
 
 async function predict(
   engine: Engine,
-  { clock, features }: PredictOptions,
+  options: PredictOptions,
   request: PredictRequest,
   context: CallContext,
 ): Promise<Response> {
+  const { clock, features, prover } = options;
   const startMs = clock.monotonicMs();
+  const { ref, servable, shown, eventUs } = checked(engine, options, request, context);
+  const { entities } = request;
+  const violations = new Violations();
+  const read =
+    entities.length === 0
+      ? undefined
+      : await features.rows({ entities, servable, workspace: ref.workspace }, context);
+  const { tensors } = read ?? tensorsFromRows(request.rows, servable, violations);
+  violations.throwIfAny(ErrorReason.TENSOR_MISMATCH);
+  const id = request.id === "" ? randomUUID() : request.id;
+  const count = read?.rows.length ?? request.rows.length;
+  const proved = request.verifiable
+    ? await prover.answer(
+        { request, id, ref, servable, tensors, rows: { count, of: rowPlace(read) } },
+        context,
+      )
+    : undefined;
+  const outputs = wantedOutputs(servable, shown);
+  const result = await engine.infer({
+    id,
+    servable,
+    inputs: tensors,
+    outputs,
+    ...(outputs.length > shown.size && { shown }),
+    rows: servable.batched ? count : 1,
+    priority: request.priority === 0 ? PRIORITY_DEFAULT : request.priority,
+    deadlineMs: context.deadlineMs,
+    signal: context.signal,
+    trace: context.trace,
+    routingKey: request.routingKey,
+    eventUs,
+    features: read?.features,
+    ...(request.context.length > 0 && { context: request.context }),
+  });
+  const { batched, classLabels } = servable;
+  const floats = predictionsFrom(result.outputs, { rows: count, batched, classLabels, shown });
+  const proofs = await proved?.proofs();
+  const predictions =
+    proved === undefined ? floats : provedPredictions(floats, proved, { classLabels, shown });
+  return {
+    id,
+    modelVersion: servable.modelVersion,
+    predictions: read === undefined ? predictions : inRequestOrder(predictions, read),
+    timing: timing(result, read, clock.monotonicMs() - startMs),
+    ...(read !== undefined && {
+      featureStatuses: [...read.statuses],
+      featureService: read.featureService,
+    }),
+    ...(proved !== undefined && {
+      proofJob: proved.proofJob,
+      circuit: proved.circuit,
+      proofs: [...(proofs ?? [])],
+    }),
+  };
+}
+
+/** A request that may be carried out, as far as that can be told without its rows. */
+interface Checked {
+  readonly ref: ModelRef;
+  readonly servable: Servable;
+  readonly shown: ReadonlySet<string>;
+  readonly eventUs: number | undefined;
+}
+
+function checked(
+  engine: Engine,
+  { clock, prover }: PredictOptions,
+  request: PredictRequest,
+  context: CallContext,
+): Checked {
   const violations = new Violations();
   checkRequest(request, violations);
   const eventUs = readEventTime(request, violations);
@@ -72,55 +147,45 @@ async function predict(
     "deployment",
   );
   const servable = engine.route(ref, request.routingKey === "" ? undefined : request.routingKey);
-  const { entities } = request;
-  const { batched } = servable;
   checkCount(request, servable, violations);
   const shown = shownOutputs(request, servable, violations);
+  checkProofFields(request, { servable, leftMs: context.deadlineMs - clock.now() }, violations);
   violations.throwIfAny(ErrorReason.INVALID_FIELD);
-  const read =
-    entities.length === 0
-      ? undefined
-      : await features.rows({ entities, servable, workspace: ref.workspace }, context);
-  const inputs = read ?? tensorsFromRows(request.rows, servable, violations);
-  violations.throwIfAny(ErrorReason.TENSOR_MISMATCH);
-  const id = request.id === "" ? randomUUID() : request.id;
-  const count = read?.rows.length ?? request.rows.length;
-  const result = await engine.infer({
-    id,
-    servable,
-    inputs: inputs.tensors,
-    outputs: wantedOutputs(servable, shown),
-    rows: batched ? count : 1,
-    priority: request.priority === 0 ? PRIORITY_DEFAULT : request.priority,
-    deadlineMs: context.deadlineMs,
-    signal: context.signal,
-    trace: context.trace,
-    routingKey: request.routingKey,
-    eventUs,
-    features: read?.features,
-  });
-  const predictions = predictionsFrom(result.outputs, {
-    rows: count,
-    batched,
-    classLabels: servable.classLabels,
-    shown,
-  });
+  if (request.verifiable) {
+    prover.require(servable, ref);
+  }
+  return { ref, servable, shown, eventUs };
+}
+
+function timing(
+  { queueMs, computeMs, batchRows }: InferResult,
+  read: FeatureRows | undefined,
+  totalMs: number,
+): NonNullable<Response["timing"]> {
   return {
-    id,
-    modelVersion: servable.modelVersion,
-    predictions: read === undefined ? predictions : inRequestOrder(predictions, read),
-    timing: {
-      queue: durationOf(result.queueMs),
-      compute: durationOf(result.computeMs),
-      total: durationOf(clock.monotonicMs() - startMs),
-      batchRows: result.batchRows,
-      ...(read !== undefined && { features: durationOf(read.readMs) }),
-    },
-    ...(read !== undefined && {
-      featureStatuses: [...read.statuses],
-      featureService: read.featureService,
-    }),
+    queue: durationOf(queueMs),
+    compute: durationOf(computeMs),
+    total: durationOf(totalMs),
+    batchRows,
+    ...(read !== undefined && { features: durationOf(read.readMs) }),
   };
+}
+
+/** Names a row of the tensors as the request does. */
+function rowPlace(read: FeatureRows | undefined): (row: number) => string {
+  return (row) => (read === undefined ? `rows[${row}]` : `entities[${read.rows[row]}]`);
+}
+
+/** The circuit's answers with the float model's outputs beside them. */
+function provedPredictions(
+  floats: readonly Prediction[],
+  { outputs }: ProvedAnswer,
+  options: Parameters<typeof circuitPrediction>[1],
+): Prediction[] {
+  return floats.map((float, i) => ({
+    ...circuitPrediction(outputs[i]!, options),
+    ...(float.outputs !== undefined && { floatOutputs: float.outputs }),
+  }));
 }
 
 /** One a row of the request: what was predicted, and why what was not. */
@@ -135,95 +200,6 @@ function inRequestOrder(predictions: readonly Prediction[], read: FeatureRows): 
     all[row] = { error: { code, message } };
   }
   return all;
-}
-
-/** Rows or entities: one of the two, and not too many. */
-function checkCount(
-  { rows, entities }: PredictRequest,
-  { batched, modelVersion, featureService }: Servable,
-  violations: Violations,
-): void {
-  if (rows.length > 0 && entities.length > 0) {
-    violations.add(
-      "entities",
-      `${rows.length} rows and ${entities.length} entities came; send one of the two`,
-    );
-  } else if (entities.length > ENTITIES_MAX) {
-    violations.add("entities", `${entities.length} entities came; expected 1 to ${ENTITIES_MAX}`);
-  } else if (entities.length > 1 && !batched) {
-    violations.add(
-      "entities",
-      `${entities.length} entities came; this model has no batch dimension and takes one a request`,
-    );
-  } else if (entities.length === 0 && (rows.length === 0 || rows.length > ROWS_MAX)) {
-    const instead =
-      featureService === undefined
-        ? ""
-        : `, or as many entities, from which ${modelVersion} reads ${featureService}`;
-    violations.add("rows", `${rows.length} rows came; expected 1 to ${ROWS_MAX}${instead}`);
-  }
-}
-
-function checkRequest(request: PredictRequest, violations: Violations): void {
-  if (request.id.length > ID_CHARACTERS_MAX) {
-    violations.add(
-      "id",
-      `id has ${request.id.length} characters; at most ${ID_CHARACTERS_MAX} are allowed`,
-    );
-  }
-  if (request.version < 0n) {
-    violations.add(
-      "version",
-      `version is ${request.version}; expected a version number, or 0 to let the weights choose`,
-    );
-  }
-  if (request.priority > PRIORITY_LEVELS) {
-    violations.add(
-      "priority",
-      `priority is ${request.priority}; ` +
-        `expected 1 (first) to ${PRIORITY_LEVELS}, or 0 for the default`,
-    );
-  }
-}
-
-function readEventTime({ eventTime }: PredictRequest, violations: Violations): number | undefined {
-  const eventUs = eventTime === undefined ? undefined : eventTimeOf(eventTime);
-  if (eventTime !== undefined && eventUs === undefined) {
-    const { seconds, nanos } = eventTime;
-    violations.add(
-      "event_time",
-      `event_time is ${seconds} s and ${nanos} ns since 1970; expected ${EVENT_TIME_EXPECTED}`,
-    );
-  }
-  return eventUs;
-}
-
-/** Names of the outputs that the answer shows. */
-function shownOutputs(
-  request: PredictRequest,
-  { signature }: Servable,
-  violations: Violations,
-): ReadonlySet<string> {
-  const known = signature.outputs.map(({ name }) => name);
-  for (const [index, name] of request.outputs.entries()) {
-    if (!known.includes(name)) {
-      violations.add(
-        `outputs[${index}]`,
-        `output ${quote(name)} is not one of the model, which gives ${quoteAll(known)}`,
-      );
-    }
-  }
-  return new Set(request.outputs.length === 0 ? known : request.outputs);
-}
-
-/** Classes may come from an output that is not shown. */
-function wantedOutputs(servable: Servable, shown: ReadonlySet<string>): number[] {
-  return servable.signature.outputs
-    .map((_, index) => index)
-    .filter(
-      (index) =>
-        servable.classLabels.length > 0 || shown.has(servable.signature.outputs[index]!.name),
-    );
 }
 
 type Message = StreamPredictRequest | Undecodable;
@@ -242,9 +218,7 @@ function streamPredict(
       requestBytes: (message) =>
         VALUE_BYTES * (message instanceof Undecodable ? 1 : valuesOfRequest(message.request)),
       answerBytes: ({ result }) =>
-        result?.case !== "response"
-          ? VALUE_BYTES
-          : VALUE_BYTES * valuesOf((result.value.predictions ?? []).map((p) => p.outputs ?? null)),
+        result?.case !== "response" ? VALUE_BYTES : VALUE_BYTES * valuesOfResponse(result.value),
       run: async (message, signal) => {
         if (message instanceof Undecodable) {
           throw message.error;
@@ -272,6 +246,14 @@ function streamPredict(
 
 function valuesOfRequest(request: PredictRequest | undefined): number {
   return valuesOf(request?.rows ?? []) + valuesOf(request?.entities ?? []);
+}
+
+function valuesOfResponse({ predictions = [], proofs = [] }: Response): number {
+  const shown = predictions.flatMap((p) => [p.outputs ?? null, p.floatOutputs ?? null]);
+  return proofs.reduce(
+    (sum, { publicValues }) => sum + (publicValues?.length ?? 0),
+    valuesOf(shown),
+  );
 }
 
 /** How many values a JSON value is made of. */

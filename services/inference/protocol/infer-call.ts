@@ -1,6 +1,7 @@
 // One ModelInfer from decoded request to answer: options, route, check, engine, form of the answer.
 // The unary method and the stream share it.
 
+import { randomUUID } from "node:crypto";
 import type { Context } from "@opentelemetry/api";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Clock } from "../../common/clock.ts";
@@ -41,13 +42,15 @@ export function infer(scope: InferScope, request: WireInferRequest): Promise<Inf
   violations.throwIfAny(
     violations.count > parameterFaults ? ErrorReason.TENSOR_MISMATCH : ErrorReason.INVALID_FIELD,
   );
+  // A receipt is found by its id.
+  const id = request.id === "" && servable.proofs.receipts ? randomUUID() : request.id;
   const finish = (tensors: readonly Tensor[]): InferAnswer => {
     const given = withClasses(tensors, outputs, servable);
     return {
       kind: "answer",
       modelName: request.modelName,
       modelVersion: servable.version,
-      id: request.id,
+      id,
       outputs: given,
       raw: request.rawInputContents.length > 0 || given.some((t) => t.datatype === "FP16"),
       finalResponse: options.finalResponse,
@@ -59,7 +62,7 @@ export function infer(scope: InferScope, request: WireInferRequest): Promise<Inf
   const timeoutMs = options.timeoutMs;
   return scope.engine
     .infer({
-      id: request.id,
+      id,
       servable,
       inputs: inputs.tensors,
       outputs: outputs.indices,
@@ -73,6 +76,7 @@ export function infer(scope: InferScope, request: WireInferRequest): Promise<Inf
       trace: scope.trace,
       routingKey: options.routingKey,
       eventUs: options.eventUs,
+      context: options.context,
     })
     .then((result: InferResult) => finish(result.outputs));
 }

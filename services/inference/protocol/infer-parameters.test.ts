@@ -25,6 +25,7 @@ describe("infer-parameters", () => {
         timeout: int(1500n),
         routing_key: text("user-7"),
         event_time: text("2001-01-31T10:30:00.5+01:00"),
+        context: text("order é"),
         mine: text("x"),
         binary_data_output: bool(true),
         headers: text("x"),
@@ -37,14 +38,16 @@ describe("infer-parameters", () => {
       timeoutMs: 1.5,
       routingKey: "user-7",
       eventUs: 980_933_400_500_000,
+      context: Buffer.from("order é"),
       finalResponse: true,
     });
-    const empty = { routing_key: text(""), event_time: text("") };
+    const empty = { routing_key: text(""), event_time: text(""), context: text("") };
     expect(read({ priority: int(0n), timeout: int(0n), ...empty })).toEqual({
       priority: 5,
       timeoutMs: undefined,
       routingKey: undefined,
       eventUs: undefined,
+      context: undefined,
       finalResponse: false,
     });
   });
@@ -63,6 +66,8 @@ describe("infer-parameters", () => {
     ["date", { event_time: text("2001-01-31") }, 'is "2001-01-31"; expected a time from 1900'],
     ["time too late", { event_time: text("2200-01-01T00:00:00Z") }, "from 1900 to 2199"],
     ["time too early", { event_time: text("1899-12-31T23:59:59Z") }, "from 1900 to 2199"],
+    ["context", { context: int(1n) }, "must be string_param; got int64_param"],
+    ["long context", { context: text("é".repeat(129)) }, "has 258 bytes of UTF-8; expected 256"],
     ["empty parameter", { routing_key: {} }, "must be string_param; got no value"],
     ["sequence", { sequence_id: int(7n) }, "sequences are not supported"],
     ["named sequence", { sequence_id: text("s") }, "sequences are not supported"],

@@ -1,5 +1,5 @@
 // The request parameters that mean something to the server: Triton's reserved names and our own
-// `routing_key` and `event_time`. Others are the caller's business and are let through.
+// `routing_key`, `event_time` and `context`. Others are the caller's business and are let through.
 
 import { EVENT_TIME_EXPECTED, eventTimeFromText } from "./event-time.ts";
 import type { Parameter, Parameters } from "./infer-messages.ts";
@@ -18,15 +18,21 @@ export interface InferOptions {
   readonly routingKey: string | undefined;
   /** Microseconds since 1970. Absent: when it arrives. */
   readonly eventUs: number | undefined;
+  /** The caller's own bytes, for its receipt. */
+  readonly context: Uint8Array | undefined;
   /** Whether the answer shall say that it is the last one of its request. */
   readonly finalResponse: boolean;
 }
+
+/** What a receipt takes. */
+const CONTEXT_BYTES_MAX = 256;
 
 const DEFAULTS: InferOptions = {
   priority: PRIORITY_DEFAULT,
   timeoutMs: undefined,
   routingKey: undefined,
   eventUs: undefined,
+  context: undefined,
   finalResponse: false,
 };
 
@@ -64,6 +70,8 @@ function readOption(options: Written, name: string, parameter: Parameter): strin
       return undefined;
     case "event_time":
       return readEventTime(options, parameter);
+    case "context":
+      return readContext(options, parameter);
     case "sequence_id":
       if (parameter.kind === "int64" || parameter.kind === "uint64") {
         return parameter.value === 0n ? undefined : SEQUENCES;
@@ -126,6 +134,17 @@ function readEventTime(options: Written, parameter: Parameter): string | undefin
   options.eventUs = parameter.value === "" ? undefined : eventTimeFromText(parameter.value);
   return parameter.value !== "" && options.eventUs === undefined
     ? `is ${quote(parameter.value)}; expected ${EVENT_TIME_EXPECTED}`
+    : undefined;
+}
+
+function readContext(options: Written, parameter: Parameter): string | undefined {
+  if (parameter.kind !== "string") {
+    return expected("string_param", parameter);
+  }
+  const context = Buffer.from(parameter.value);
+  options.context = context.length === 0 ? undefined : context;
+  return context.length > CONTEXT_BYTES_MAX
+    ? `has ${context.length} bytes of UTF-8; expected ${CONTEXT_BYTES_MAX} at most`
     : undefined;
 }
 

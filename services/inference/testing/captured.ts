@@ -10,6 +10,7 @@ import type { Tensor } from "../tensor.ts";
 export const servable: Servable = {
   modelVersion: "workspaces/w/models/m/versions/1",
   version: "1",
+  modelDigest: "0".repeat(64),
   signature: {
     inputs: [{ name: "x", datatype: "FP32", shape: [-1, 2] }],
     outputs: [{ name: "y", datatype: "FP32", shape: [-1] }],
@@ -19,6 +20,7 @@ export const servable: Servable = {
   columns: ["a", "b"],
   classLabels: [],
   featureService: undefined,
+  proofs: { verifiable: false, receipts: false },
 };
 
 export const identity: CaptureIdentity = {

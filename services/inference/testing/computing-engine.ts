@@ -16,6 +16,7 @@ import type {
   InferRequest,
   InferResult,
   ModelRef,
+  ProofSettings,
   Servable,
   VersionState,
   VersionStatistics,
@@ -30,6 +31,7 @@ export interface TestModel {
   readonly columns?: readonly string[];
   readonly classLabels?: readonly string[];
   readonly featureService?: string;
+  readonly proofs?: Partial<ProofSettings>;
   readonly state?: VersionState;
   /** All outputs of the signature, in its order. */
   compute(inputs: readonly Tensor[]): readonly Tensor[];
@@ -196,12 +198,14 @@ function servableOf(model: TestModel, workspace: string): Servable {
   return {
     modelVersion: `workspaces/${workspace}/models/${model.deployment}/versions/${model.version}`,
     version: model.version,
+    modelDigest: "0".repeat(64),
     signature: model.signature,
     batched: model.batched,
     maxBatchRows: 64,
     columns: model.columns ?? [],
     classLabels: model.classLabels ?? [],
     featureService: model.featureService,
+    proofs: { verifiable: false, receipts: false, ...model.proofs },
   };
 }
 

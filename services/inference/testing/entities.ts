@@ -47,7 +47,10 @@ export const entity = (cell: string): JsonObject => ({ cell, scale: 1 });
 export async function useEntities(...models: readonly TestModel[]) {
   const features = await TestFeatures.start(cells);
   const engine = new ComputingEngine([cellMean, { ...meanModel, deployment: "plain" }, ...models]);
-  const client = createClient(InferenceService, await useServer(engine, features.channel));
+  const client = createClient(
+    InferenceService,
+    await useServer(engine, { features: features.channel }),
+  );
   const predict = (...entities: JsonObject[]) => client.predict({ deployment: "mean", entities });
   return { client, engine, features, predict };
 }

@@ -1,6 +1,7 @@
 // A registry in memory for the engine's tests: deployments that change while they are watched,
 // model versions with real files, connections that break, reports that are kept.
 
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
@@ -41,6 +42,7 @@ export class TestRegistry {
   away = false;
   readonly #deployments = new Map<string, Deployment>();
   readonly #versions = new Map<string, ModelVersion>();
+  /** By digest of the bytes. */
   readonly #paths = new Map<string, string>();
   /** Every change so far; a resume token is an index. */
   readonly #changes: Event[] = [];
@@ -54,14 +56,16 @@ export class TestRegistry {
     const { inputs, outputs } = signatureOf(isGraph ? model : signature!);
     const specs = (list: typeof inputs) =>
       list.map((spec) => ({ ...spec, shape: spec.shape.map(BigInt) }));
-    this.#paths.set(name, await temporaryModel(isGraph ? encodeModel(model) : model));
+    const bytes = isGraph ? encodeModel(model) : model;
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    this.#paths.set(sha256, await temporaryModel(bytes));
     const init = {
       name,
       uid: `uid-m-${number}`,
       version: BigInt(number),
       state: ModelVersion_State.READY,
       signature: { inputs: specs(inputs), outputs: specs(outputs), batchable: true },
-      artifact: { sha256: name, sizeBytes: 1n },
+      artifact: { sha256, sizeBytes: 1n },
     };
     this.#versions.set(name, create(ModelVersionSchema, init));
     return name;

@@ -67,6 +67,7 @@ export async function loadServableFile(
     deployment: "test",
     deploymentUid: "",
     capture: undefined,
+    receipts: undefined,
     facts: {
       modelVersion: "workspaces/w/models/m/versions/1",
       version: "1",

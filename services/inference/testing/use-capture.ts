@@ -74,7 +74,10 @@ export async function useCapture(options: UseCaptureOptions) {
   onTestFinished(() => engine[Symbol.asyncDispose]());
   engine.start();
   await until(() => engine.ready());
-  const channel = await useServer(engine, options.features);
+  const channel = await useServer(
+    engine,
+    options.features === undefined ? {} : { features: options.features },
+  );
   return {
     monitoring,
     registry,

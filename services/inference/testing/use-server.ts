@@ -13,7 +13,10 @@ import { inferenceSettings } from "../config.ts";
 import type { Engine } from "../engine.ts";
 
 /** Ends with the test. An error that no handler foresaw fails it. */
-export async function useServer(engine: Engine, features?: Channel): Promise<Channel> {
+export async function useServer(
+  engine: Engine,
+  { features, proofs }: { readonly features?: Channel; readonly proofs?: Channel } = {},
+): Promise<Channel> {
   const server = await startRpcServer({
     host: "127.0.0.1",
     port: 0,
@@ -22,6 +25,7 @@ export async function useServer(engine: Engine, features?: Channel): Promise<Cha
       config: parseSettings({}, inferenceSettings),
       clock: systemClock,
       features,
+      proofs,
       onUnforeseen: (error) => {
         throw error;
       },

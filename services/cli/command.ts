@@ -4,6 +4,7 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { ExitCode, UsageError } from "./exit-codes.ts";
+import type { Output } from "./output.ts";
 import type { Session } from "./session.ts";
 
 /** What the program keeps while it runs. */
@@ -45,6 +46,29 @@ export function runs<A extends readonly unknown[], O>(
     using session = openSession(invoked.optsWithGlobals<GlobalOptions>(), runtime);
     const args = invoked.processedArgs as unknown as A;
     runtime.exitCode = (await run(session, args, invoked.opts() as O)) ?? ExitCode.ok;
+  });
+}
+
+/** What a command has that asks no server. */
+export interface Desk {
+  readonly output: Output;
+  /** Aborts with Interrupted at Ctrl-C. */
+  readonly signal: AbortSignal;
+}
+
+/** As `runs`, for a command that asks no server: no address, no key and no workspace play a part. */
+export function runsOffline<A extends readonly unknown[], O>(
+  command: Command,
+  runtime: Runtime,
+  load: () => Promise<(desk: Desk, args: A, options: O) => Promise<ExitCode | undefined>>,
+): void {
+  command.action(async (...received: unknown[]) => {
+    const invoked = received.at(-1) as Command;
+    const [run, { outputOf }] = await Promise.all([load(), import("./open-session.ts")]);
+    const output = outputOf(invoked.optsWithGlobals<GlobalOptions>());
+    const args = invoked.processedArgs as unknown as A;
+    const desk = { output, signal: runtime.signal };
+    runtime.exitCode = (await run(desk, args, invoked.opts() as O)) ?? ExitCode.ok;
   });
 }
 
@@ -101,6 +125,15 @@ export function durationMs(text: string): number {
     throw new InvalidArgumentError('Expected a duration such as "250ms", "30s", "5m" or "30d".');
   }
   return Number(parts?.[1] ?? 0) * (MS_PER[parts?.[2] ?? "ms"] ?? 1);
+}
+
+/** Bytes as hexadecimal digits, "0x" before them or not. */
+export function hexBytes(text: string): Uint8Array {
+  const digits = text.replace(/^0x/i, "");
+  if (!/^(?:[0-9a-fA-F]{2})+$/.test(digits)) {
+    throw new InvalidArgumentError("Expected bytes as hexadecimal digits, two each: 0a1b2c.");
+  }
+  return Uint8Array.from(Buffer.from(digits, "hex"));
 }
 
 /** "a,b,c" without blanks around; empty parts are refused. */

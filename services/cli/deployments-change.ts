@@ -10,6 +10,7 @@ import {
   type DeploymentConfig,
   DeploymentConfigSchema,
   InstanceConfigSchema,
+  ProofConfigSchema,
   Deployment_State as State,
 } from "../../gen/plinth/registry/v1/deployment_pb.js";
 import { durationOf } from "../common/duration.ts";
@@ -37,6 +38,8 @@ export interface ConfigOptions {
   readonly captureRate?: number;
   /** False: --no-mask-field. */
   readonly maskField?: readonly string[] | boolean;
+  readonly verifiable?: boolean;
+  readonly receipts?: boolean;
   readonly wait?: boolean;
 }
 
@@ -147,6 +150,7 @@ function changedConfig(
       ...(runTimeout === undefined ? {} : { runTimeout }),
     },
     ...changedCapture(config, options),
+    ...changedProofs(config, options),
   });
 }
 
@@ -168,6 +172,21 @@ function changedCapture(
   };
 }
 
+function changedProofs(
+  { proofs }: DeploymentConfig,
+  { verifiable, receipts }: ConfigOptions,
+): Pick<MessageInitShape<typeof DeploymentConfigSchema>, "proofs"> {
+  if (verifiable === undefined && receipts === undefined) {
+    return proofs === undefined ? {} : { proofs };
+  }
+  return {
+    proofs: create(ProofConfigSchema, {
+      verifiable: verifiable ?? proofs?.verifiable ?? false,
+      receipts: receipts ?? proofs?.receipts ?? false,
+    }),
+  };
+}
+
 function changedPaths(options: ConfigOptions): string[] {
   const given = (...values: readonly unknown[]): boolean => values.some((v) => v !== undefined);
   const { maxBatchRows, maxQueueDelay, maxQueueRequests, queueTimeout } = options;
@@ -179,6 +198,7 @@ function changedPaths(options: ConfigOptions): string[] {
     given(maxBatchRows, maxQueueDelay, maxQueueRequests, queueTimeout) ? "config.batching" : "",
     given(instances, threads, runTimeout) ? "config.instances" : "",
     given(captureRate) || maskField === false || Array.isArray(maskField) ? "config.capture" : "",
+    given(options.verifiable, options.receipts) ? "config.proofs" : "",
   ].filter((path) => path !== "");
 }
 

@@ -72,6 +72,7 @@ export async function printDeployment(session: Session, deployment: Deployment):
     ["batching", batchingText(deployment.config)],
     ["instances", instancesText(deployment.config)],
     ["capture", captureText(deployment.config)],
+    ["proofs", proofsText(deployment.config)],
     ["created", formatTime(deployment.createTime)],
     ["updated", formatTime(deployment.updateTime)],
   ]);
@@ -109,6 +110,15 @@ function captureText(config: DeploymentConfig | undefined): string {
   const masks = config?.capture?.maskedFields ?? [];
   const rate = `${Number(((config?.capture?.sampleRate ?? 1) * 100).toPrecision(3))}% of inferences`;
   return masks.length === 0 ? rate : `${rate}, without ${masks.join(", ")}`;
+}
+
+function proofsText(config: DeploymentConfig | undefined): string {
+  const { verifiable = false, receipts = false } = config?.proofs ?? {};
+  const parts = [
+    verifiable ? "answers are proved where a request asks for it" : "",
+    receipts ? "every inference has a receipt" : "",
+  ].filter((part) => part !== "");
+  return parts.join("; ") || "none";
 }
 
 function reportLines(deployment: Deployment): readonly string[] {

@@ -67,6 +67,10 @@ function configOptions(command: Command): Command {
       "column, input, output or join key that monitoring is never sent; repeatable",
       repeatable,
     )
+    .option("--verifiable", "requests may ask for proofs: plinth predict --verifiable")
+    .option("--no-verifiable", "they may not (default)")
+    .option("--receipts", "keep a signed receipt of every inference")
+    .option("--no-receipts", "keep none (default)")
     .option("--wait", "wait until it serves; with --timeout at most that long (default 60s)");
 }
 
@@ -107,6 +111,7 @@ function changeCommands(deployments: Command, runtime: Runtime): void {
       "Monitor a tenth, without two fields",
       "plinth deployments update churn --capture-rate 0.1 --mask-field name --mask-field iban",
     ],
+    ["Let answers be proved", "plinth deployments update churn --verifiable --receipts"],
   ]);
   runs(update, runtime, async () => (await import("./deployments-change.ts")).updateDeployment);
 

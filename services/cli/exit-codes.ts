@@ -24,9 +24,12 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 /** The table at the end of `plinth --help`. */
 export const exitCodeHelp: readonly (readonly [ExitCode, string])[] = [
   [ExitCode.ok, "done"],
-  [ExitCode.failed, "failed in a way that no other code names"],
+  [ExitCode.failed, "a proof or receipt is not valid; failed in a way that no other code names"],
   [ExitCode.usage, "the command line is wrong; nothing was done"],
-  [ExitCode.notFound, "a model, version, deployment, feature, job, key or file does not exist"],
+  [
+    ExitCode.notFound,
+    "a model, version, circuit, proof, deployment, feature, job, key or file is not there",
+  ],
   [ExitCode.invalidInput, "the input was refused: a bad row, a bad name, a model that cannot run"],
   [ExitCode.unavailable, "server unreachable, overloaded or too slow; try again"],
   [ExitCode.permission, "no API key, or one that may not do this"],

@@ -348,7 +348,9 @@ describe("models by entity key", () => {
     expect(stdout).toMatch(
       /^ROW +origin +departure +FEATURES +-> \w +-> \w\n +1 +ATL +\S+ +all +47 +47\n$/,
     );
-    expect(stderr).toMatch(/features of service\/delay_model@1 [\d.]+ ms\n$/);
+    expect(stderr).toMatch(
+      /features of service\/delay_model@1 [\d.]+ ms; inference [0-9a-f-]{36}\n$/,
+    );
     const missing = await run(`predict delay --entity origin=ZZZ --entity departure=${at(0)}`);
     expect(missing).toMatchObject({ code: 4, stdout: "" });
     expect(missing.stderr).toMatch(/row 1: .*feature "mean" is NOT_FOUND .* has no default/);

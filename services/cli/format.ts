@@ -10,6 +10,14 @@ import type { Signature, TensorSpec } from "../../gen/plinth/registry/v1/signatu
 import type { Output, Tone } from "./output.ts";
 import { tableLines } from "./table.ts";
 
+/** Digits of a digest that people compare; --json has all. */
+const DIGITS_SHOWN = 16;
+
+/** The first digits of a digest; empty where there is none. */
+export function shortDigest(digest: string): string {
+  return digest === "" ? "" : `${digest.slice(0, DIGITS_SHOWN)}…`;
+}
+
 /** "2026-11-20 05:20Z", or "" when absent. */
 export function formatTime(time: Timestamp | undefined): string {
   return time === undefined

@@ -158,6 +158,23 @@ describe("deployments and predict", () => {
     expect(back.config.capture, "what is masked stays so").toEqual(open.config.capture);
   });
 
+  it("says what is proved, and leaves it while other things change", async () => {
+    const { stdout: before } = await run("deployments show tumour");
+    expect(before).toMatch(/^proofs: +none$/m);
+    const proved = await json("deployments update tumour --verifiable --receipts");
+    expect(proved.config.proofs).toEqual({ verifiable: true, receipts: true });
+    const other = await json("deployments update tumour --threads 2");
+    expect(other.config.proofs).toEqual(proved.config.proofs);
+    const { stdout } = await run("deployments show tumour");
+    expect(stdout).toMatch(/^proofs: +answers are proved .*; every inference has a receipt$/m);
+    const logged = await json("deployments update tumour --no-verifiable");
+    expect(logged.config.proofs).toEqual({ verifiable: false, receipts: true });
+    const back = await json("deployments rollback tumour --revision 1");
+    expect(back.config.proofs, "what is proved stays so").toEqual(logged.config.proofs);
+    const off = await json("deployments update tumour --no-receipts --wait");
+    expect(off.config.proofs).toEqual({ verifiable: false, receipts: false });
+  });
+
   it("refuses an event time that is none before it reads the input", async () => {
     const { code, stderr } = await run("predict tumour --file - --event-time noon");
     expect(code).toBe(2);
@@ -218,6 +235,39 @@ describe("deployments and predict", () => {
     });
     const row = ["predict", "flights", "--row", '{"hour": 1}'];
     expect(await plinth(row, { address: mesh.address })).toMatchObject({ code: 3, stdout: "" });
+  });
+});
+
+describe("workspaces", () => {
+  it("are made, marked as production, changed and removed", async () => {
+    const line = "workspaces create live --production --label team=a --display-name Live";
+    const { code, stdout } = await run(line);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^workspace: +workspaces\/live\nenvironment: +PRODUCTION$/m);
+    expect(await json("workspaces create trial")).toMatchObject({
+      environment: "ENVIRONMENT_DEVELOPMENT",
+    });
+    const list = await run("workspaces list");
+    expect(list.stdout).toMatch(/^WORKSPACE +ENVIRONMENT +CREATED +LABELS +DISPLAY NAME$/m);
+    expect(list.stdout).toMatch(/^live +PRODUCTION .* team=a +Live$/m);
+    expect(list.stdout).toMatch(/^default +DEVELOPMENT /m);
+    expect(await json("workspaces update live --display-name Us")).toMatchObject({
+      environment: "ENVIRONMENT_PRODUCTION",
+      displayName: "Us",
+      labels: { team: "a" },
+    });
+    expect(await json("workspaces update live --no-production --no-label")).toMatchObject({
+      environment: "ENVIRONMENT_DEVELOPMENT",
+      displayName: "Us",
+      labels: {},
+    });
+    expect(await run("workspaces update live")).toMatchObject({ code: 2, stdout: "" });
+    expect(await run("workspaces create Live")).toMatchObject({ code: 4, stdout: "" });
+    expect(await run("workspaces create live")).toMatchObject({ code: 7, stdout: "" });
+    for (const id of ["live", "trial"]) {
+      expect(await run(`workspaces delete ${id}`)).toMatchObject({ stdout: `${id} is deleted.\n` });
+    }
+    expect(await run("workspaces delete live")).toMatchObject({ code: 3, stdout: "" });
   });
 });
 

@@ -21,6 +21,7 @@ import {
   stateText,
   toneOfState,
 } from "./format.ts";
+import { circuitLines } from "./models-circuits.ts";
 import { modelHealthLines } from "./monitor-health.ts";
 import { formatBytes } from "./progress.ts";
 import { listAll, noteMore, type Session } from "./session.ts";
@@ -174,10 +175,11 @@ export function versionLines(session: Session, version: ModelVersion): readonly 
   const toned = facts.map((line) =>
     line.startsWith("state:") ? line.replace(state, toneOfState(session.output, state)) : line,
   );
-  const { signature, health } = version;
+  const { signature, health, circuits } = version;
   return [
     ...toned,
     ...(signature === undefined ? [] : ["", ...signatureLines(signature)]),
+    ...circuitLines(session.output, circuits),
     ...modelHealthLines(session.output, health),
   ];
 }

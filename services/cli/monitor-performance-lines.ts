@@ -209,7 +209,7 @@ export function numberText(value: number | undefined): string {
 }
 
 /** "0.912 (0.905 to 0.919)" */
-export function intervalText({ value, lower, upper }: Estimate): string {
+function intervalText({ value, lower, upper }: Estimate): string {
   return `${numberText(value)} (${numberText(lower)} to ${numberText(upper)})`;
 }
 

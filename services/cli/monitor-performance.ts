@@ -27,7 +27,7 @@ export async function reportPerformance(
 }
 
 /** The report that the options ask for. */
-export async function performanceReport(
+async function performanceReport(
   session: Session,
   deployment: string,
   options: PerformanceOptions,

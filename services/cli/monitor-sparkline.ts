@@ -4,7 +4,7 @@
 import type { ColumnBins } from "../../gen/plinth/monitoring/v1/report_pb.js";
 
 /** Characters of one side. */
-export const SPARK_WIDTH = 12;
+const SPARK_WIDTH = 12;
 
 /** A bin without a row is a blank, one with a few is never one. */
 const LEVELS = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];

@@ -1,6 +1,7 @@
 // `plinth predict`: one call for a small input, a stream for a large one; the result in the form
 // asked for; and, when it could not be finished, an account of how far it came and how to go on.
 
+import { randomUUID } from "node:crypto";
 import { extname } from "node:path";
 import { DomainError } from "../common/errors/domain-error.ts";
 import { continueCommand } from "./continue-advice.ts";
@@ -16,6 +17,13 @@ import {
   payloadOf,
   sortedOut,
 } from "./predict-input.ts";
+import {
+  type ProofOptions,
+  ProofTally,
+  proofFields,
+  VERIFIABLE_ROWS_MAX,
+  waitingCall,
+} from "./predict-proofs.ts";
 import { askPatiently, badRowsOf, blamesRows, survivors } from "./predict-refused.ts";
 import {
   checkCount,
@@ -39,7 +47,7 @@ import { type InputRow, place } from "./row-source.ts";
 import type { Session } from "./session.ts";
 import { shortName } from "./version-reference.ts";
 
-export interface PredictOptions extends PredictInputOptions {
+export interface PredictOptions extends PredictInputOptions, ProofOptions {
   readonly format?: Format;
   readonly output?: string;
   readonly append?: boolean;
@@ -81,8 +89,9 @@ export async function predict(
   const { skipRows, onError } = options;
   const feed = new RowFeed({ source, skipRows, onError, output: session.output });
   try {
-    const head = await feed.read(SINGLE_CALL_ROWS_MAX + 1);
-    const small = feed.ended && head.length <= SINGLE_CALL_ROWS_MAX;
+    const rowsMax = options.verifiable === true ? VERIFIABLE_ROWS_MAX : SINGLE_CALL_ROWS_MAX;
+    const head = await feed.read(rowsMax + 1);
+    const small = feed.ended && head.length <= rowsMax;
     if (small) {
       refuseUnreadable(feed);
     }
@@ -109,9 +118,12 @@ export async function predict(
 async function predictOnce(work: Work, rows: readonly InputRow[]): Promise<void> {
   const { session, template, kind, feed, options } = work;
   const { output, signal } = session;
+  const call = waitingCall(session.call, options);
+  // The id makes sure that a call that is sent twice is proved once.
   const ask = (some: readonly InputRow[]) =>
-    session.inference.predict({ ...template, ...payloadOf(kind, some) }, session.call);
+    session.inference.predict({ ...template, id: randomUUID(), ...payloadOf(kind, some) }, call);
   const answers: Answered[] = [];
+  const tally = new ProofTally();
   const take = ({ rows: asked, response }: Answered): void => {
     checkCount(asked, response);
     const { good, bad, error } = sortedOut(asked, response);
@@ -146,7 +158,9 @@ async function predictOnce(work: Work, rows: readonly InputRow[]): Promise<void>
   await work.file.close();
   for (const answer of answers) {
     output.note(timingLine(answer));
+    tally.add(answer.response);
   }
+  tally.tell(output);
 }
 
 async function predictAll(work: Work, head: readonly InputRow[]): Promise<void> {
@@ -156,6 +170,7 @@ async function predictAll(work: Work, head: readonly InputRow[]): Promise<void> 
   // Rows that run over the same terminal are progress enough.
   const show = output.showsProgress && (options.output !== undefined || !process.stdout.isTTY);
   const versions = new Set<string>();
+  const tally = new ProofTally();
   const { title, totalBytes } = feed.source;
   let failure: unknown;
   let stream: PredictStream;
@@ -168,12 +183,14 @@ async function predictAll(work: Work, head: readonly InputRow[]): Promise<void> 
         kind: work.kind,
         feed,
         head,
-        batchRows: Math.min(options.batchRows, work.kind === "rows" ? Infinity : ENTITIES_MAX),
+        batchRows: Math.min(options.batchRows, batchRowsMax(work)),
+        call: waitingCall(session.call, options),
         inFlight: options.inFlight,
         onError: options.onError,
         onAnswer: async (answered) => {
           await writer.write(answered);
           versions.add(shortName(answered.response.modelVersion));
+          tally.add(answered.response);
           const rows = stream.answeredRows + answered.rows.length;
           bar.update(feed.source.bytesRead(), rateText(rows, startMs));
         },
@@ -196,6 +213,14 @@ async function predictAll(work: Work, head: readonly InputRow[]): Promise<void> 
   output.note(
     `${rateText(stream.answeredRows, startMs)} answered by ${[...versions].join(", ")}${skipped}.`,
   );
+  tally.tell(output);
+}
+
+function batchRowsMax({ kind, options }: Work): number {
+  if (options.verifiable === true) {
+    return VERIFIABLE_ROWS_MAX;
+  }
+  return kind === "rows" ? Number.POSITIVE_INFINITY : ENTITIES_MAX;
 }
 
 /** What is told when not every row was answered: how far it came, why it ended, how to go on. */
@@ -284,6 +309,7 @@ function templateOf(session: Session, deployment: string, options: PredictOption
     version: BigInt(options.version ?? 0),
     routingKey: options.routingKey ?? "",
     outputs: [...(options.outputs ?? [])],
+    ...proofFields(options),
     ...(options.eventTime !== undefined && {
       eventTime: timeOption(options.eventTime, "--event-time"),
     }),
@@ -331,7 +357,7 @@ function timingLine({ rows, response }: Answered): string {
           ? ""
           : `, features of ${shortFeatureName(response.featureService)} ${formatDuration(timing.features)}`);
   const count = rows.length === 1 ? "1 row" : `${rows.length} rows`;
-  return `${shortName(response.modelVersion)}: ${count}${times}`;
+  return `${shortName(response.modelVersion)}: ${count}${times}; inference ${response.id}`;
 }
 
 function rateText(rows: number, startMs: number): string {

@@ -13,6 +13,7 @@ import type {
   StreamPredictResponse,
 } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { type DomainError, ResourceExhausted, Unavailable } from "../common/errors/domain-error.ts";
+import type { CallOptions } from "../common/rpc/context.ts";
 import { type InputKind, payloadOf, sortedOut } from "./predict-input.ts";
 import {
   type Ask,
@@ -40,6 +41,8 @@ export interface StreamOptions {
   readonly head: readonly InputRow[];
   readonly batchRows: number;
   readonly inFlight: number;
+  /** How a batch is asked for that is sent again by itself. */
+  readonly call: CallOptions;
   readonly onError: "stop" | "skip";
   readonly onAnswer: (answered: Answered) => Promise<void>;
 }
@@ -193,8 +196,9 @@ export class PredictStream {
   }
 
   #askAlone(rows: readonly InputRow[]): Promise<PredictResponse> {
-    const { session, template, kind } = this.#options;
-    return session.inference.predict({ ...template, ...payloadOf(kind, rows) }, session.call);
+    const { session, template, kind, call } = this.#options;
+    const id = `${this.#run}-${randomUUID()}`;
+    return session.inference.predict({ ...template, id, ...payloadOf(kind, rows) }, call);
   }
 
   async #deliver(rows: readonly InputRow[], response: PredictResponse): Promise<void> {

@@ -16,7 +16,7 @@ describe("predict, a few rows", () => {
       code: 0,
       stdout: "ROW   x  -> y\n  1   1     2\n  2  21    42\n",
     });
-    expect(stderr).toBe("double/1: 2 rows\n");
+    expect(stderr).toMatch(/^double\/1: 2 rows; inference [0-9a-f-]{36}\n$/);
   });
 
   it.each([
@@ -32,7 +32,12 @@ describe("predict, a few rows", () => {
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual({
       predictions: [
-        { row: 1, outputs: { y: 6 }, modelVersion: "workspaces/default/models/double/versions/1" },
+        {
+          row: 1,
+          outputs: { y: 6 },
+          modelVersion: "workspaces/default/models/double/versions/1",
+          inferenceId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        },
       ],
       modelVersions: ["workspaces/default/models/double/versions/1"],
       rows: 1,

@@ -1,7 +1,16 @@
 // `plinth predict`: what it is called, takes and explains. What it does is in predict-run.ts.
 
 import { type Command, Option } from "commander";
-import { commaList, examples, type Runtime, repeatable, runs, wholeNumber } from "./command.ts";
+import {
+  commaList,
+  durationMs,
+  examples,
+  hexBytes,
+  type Runtime,
+  repeatable,
+  runs,
+  wholeNumber,
+} from "./command.ts";
 
 /** The forms of the result. */
 const FORMATS = ["table", "json", "ndjson", "csv"] as const;
@@ -21,6 +30,8 @@ const DESCRIPTION = [
   "A version with a feature service takes entities in place of rows: its keys and request data, for " +
     "which the server reads the features. A key that comes again begins the next row. A row whose " +
     "feature has neither a value nor a default is refused and named.",
+  "With --verifiable, rows go through the version's active circuit too, which computes in whole numbers: its " +
+    "outputs are the answer, and the server makes a proof of each row. At most 64 rows a call.",
   "Up to 256 rows are one call. More are streamed: memory stays bounded, answers come in input order. " +
     "When the stream breaks, nothing is sent again by itself: you are told how many rows were " +
     "answered and written, and the command line that goes on from there.",
@@ -61,6 +72,16 @@ export function predictCommand(program: Command, runtime: Runtime): void {
     .option("--routing-key <key>", "requests of one key go to one version")
     .option("--event-time <time>", "when it happens, for monitoring (RFC 3339; default: now)")
     .option(
+      "--verifiable",
+      "have the answer proved: it is the circuit's, the float model's beside it",
+    )
+    .option(
+      "--context <hex>",
+      "bytes of your own for receipt and proof: an order, a nonce",
+      hexBytes,
+    )
+    .option("--wait <duration>", "with --verifiable, wait for the proofs: 30s", durationMs)
+    .option(
       "--batch-rows <n>",
       "rows a message when streaming",
       wholeNumber(1, BATCH_ROWS_MAX),
@@ -79,6 +100,10 @@ export function predictCommand(program: Command, runtime: Runtime): void {
     [
       "A file, to a file",
       "plinth predict churn --file customers.csv --output scores.csv --with-inputs",
+    ],
+    [
+      "With a proof of the answer",
+      "plinth predict churn --row '{\"age\": 41}' --verifiable --context 0a1b2c --wait 30s",
     ],
     ["In a pipe", "zcat events.ndjson.gz | plinth predict churn --file - --format ndjson | head"],
     [

@@ -3,8 +3,10 @@
 
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Prediction } from "../../gen/plinth/inference/v1/inference_service_pb.js";
-import { formatNumber } from "./format.ts";
+import type { Proof } from "../../gen/plinth/proofs/v1/proof_pb.js";
+import { formatNumber, shortDigest } from "./format.ts";
 import type { Output } from "./output.ts";
+import { proofOfRow } from "./predict-proofs.ts";
 import { type FeatureOfRow, featuresOfRow } from "./prediction-features.ts";
 import type { Answered, PredictionWriter } from "./prediction-writer.ts";
 import type { ResultFile } from "./result-file.ts";
@@ -20,6 +22,8 @@ interface TableColumn extends Column {
     prediction: Prediction,
     /** What became of the row's features. */
     features: readonly FeatureOfRow[],
+    /** Undefined: it is not made yet, or was not asked for. */
+    proof: Proof | undefined,
   ) => string;
 }
 
@@ -33,7 +37,14 @@ export function tableWriter(file: ResultFile, output: Output): PredictionWriter 
       const known = columns ?? tableColumns({ rows, response });
       const cells = rows.map((row, index) =>
         known.map((column) =>
-          printable(column.cell(row, response.predictions[index]!, featuresOfRow(response, index))),
+          printable(
+            column.cell(
+              row,
+              response.predictions[index]!,
+              featuresOfRow(response, index),
+              proofOfRow(response, index),
+            ),
+          ),
         ),
       );
       if (columns === undefined) {
@@ -79,12 +90,33 @@ function tableColumns({ rows, response }: Answered): readonly TableColumn[] {
   if (response.featureService !== "") {
     columns.push({ title: "FEATURES", cell: (_row, _p, features) => featuresText(features) });
   }
-  for (const name of Object.keys(prediction.outputs ?? {})) {
-    const title = `-> ${abridge(printable(name), CELL_MAX)}`;
-    const align = Number.isNaN(Number(valueText(prediction.outputs?.[name]))) ? "left" : "right";
-    columns.push({ title, align, cell: (_row, p) => valueText(p.outputs?.[name]) });
+  columns.push(...outputColumns(prediction));
+  if (response.proofJob !== "") {
+    columns.push({ title: "PROOF", cell: (_row, _p, _features, proof) => proofText(proof) });
   }
   return columns;
+}
+
+/** What the model says; of a verifiable answer what the circuit says, the float model beside it. */
+function outputColumns({ outputs = {}, floatOutputs = {} }: Prediction): readonly TableColumn[] {
+  const column = (mark: string, name: string, part: "outputs" | "floatOutputs"): TableColumn => {
+    const first = valueText((part === "outputs" ? outputs : floatOutputs)[name]);
+    return {
+      title: `${mark} ${abridge(printable(name), CELL_MAX)}`,
+      align: Number.isNaN(Number(first)) ? "left" : "right",
+      cell: (_row, p) => valueText(p[part]?.[name]),
+    };
+  };
+  const names = [...new Set([...Object.keys(outputs), ...Object.keys(floatOutputs)])];
+  return names.flatMap((name) => [
+    ...(name in outputs ? [column("->", name, "outputs")] : []),
+    ...(name in floatOutputs ? [column("FLOAT", name, "floatOutputs")] : []),
+  ]);
+}
+
+function proofText(proof: Proof | undefined): string {
+  const id = proof?.name.slice(proof.name.lastIndexOf("/") + 1);
+  return id === undefined ? "being made" : shortDigest(id);
 }
 
 /** Those that were not PRESENT; the model got their defaults. */

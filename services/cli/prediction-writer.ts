@@ -7,6 +7,7 @@ import type {
   Timing,
 } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { exactMs } from "./format.ts";
+import { proofOfRow } from "./predict-proofs.ts";
 import { featuresOfRow } from "./prediction-features.ts";
 import type { ResultFile } from "./result-file.ts";
 import type { InputRow } from "./row-source.ts";
@@ -124,17 +125,10 @@ function csvColumns(first: Answered, options: WriterOptions): readonly CsvColumn
   for (const label of Object.keys(prediction.scores)) {
     columns.push({ title: `score:${label}`, value: (_row, p) => cellText(p.scores[label]) });
   }
-  for (const [name, value] of Object.entries(prediction.outputs ?? {})) {
-    if (isFlatArray(value)) {
-      for (const index of value.keys()) {
-        const element = (p: Prediction) => (p.outputs?.[name] as JsonValue[] | undefined)?.[index];
-        const title = value.length === 1 ? name : `${name}[${index}]`;
-        columns.push({ title, value: (_row, p) => cellText(element(p)) });
-      }
-    } else {
-      columns.push({ title: name, value: (_row, p) => cellText(p.outputs?.[name]) });
-    }
-  }
+  columns.push(
+    ...outputColumns("", prediction.outputs, (p) => p.outputs),
+    ...outputColumns("float:", prediction.floatOutputs, (p) => p.floatOutputs),
+  );
   if (first.response.featureService !== "") {
     const value = (index: number, response: PredictResponse): string =>
       featuresOfRow(response, index)
@@ -146,8 +140,32 @@ function csvColumns(first: Answered, options: WriterOptions): readonly CsvColumn
       value: (_row, _p, response, i) => value(i, response),
     });
   }
+  if (first.response.proofJob !== "") {
+    columns.push(
+      { title: "circuit", value: (_row, _p, response) => response.circuit },
+      { title: "proof_job", value: (_row, _p, response) => response.proofJob },
+      { title: "proof", value: (_row, _p, response, i) => proofOfRow(response, i)?.name ?? "" },
+    );
+  }
   columns.push({ title: "model_version", value: (_row, _p, response) => response.modelVersion });
   return columns;
+}
+
+/** A column an output, or one an element. */
+function outputColumns(
+  prefix: string,
+  first: JsonObject | undefined,
+  read: (prediction: Prediction) => JsonObject | undefined,
+): CsvColumn[] {
+  return Object.entries(first ?? {}).flatMap(([name, value]): CsvColumn[] => {
+    if (!isFlatArray(value)) {
+      return [{ title: prefix + name, value: (_row, p) => cellText(read(p)?.[name]) }];
+    }
+    return value.map((_, index) => ({
+      title: prefix + (value.length === 1 ? name : `${name}[${index}]`),
+      value: (_row, p) => cellText((read(p)?.[name] as JsonValue[] | undefined)?.[index]),
+    }));
+  });
 }
 
 function isFlatArray(value: JsonValue): value is JsonValue[] {
@@ -174,15 +192,18 @@ function csvRecord(cells: readonly string[]): string {
 
 function entries({ rows, response }: Answered, options: WriterOptions): readonly JsonObject[] {
   return rows.map((row, index) => {
-    const { label, scores, outputs } = response.predictions[index]!;
+    const { label, scores, outputs, floatOutputs } = response.predictions[index]!;
     return {
       row: row.ordinal,
       ...(options.withInputs ? { inputs: row.values } : {}),
       ...(label === "" ? {} : { label }),
       ...(Object.keys(scores).length === 0 ? {} : { scores: jsonNumbers(scores) }),
       outputs: outputs ?? {},
+      ...(floatOutputs === undefined ? {} : { floatOutputs }),
       ...(response.featureService === "" ? {} : { features: statusesJson(response, index) }),
       modelVersion: response.modelVersion,
+      inferenceId: response.id,
+      ...(response.proofJob === "" ? {} : proofJson(response, index)),
     };
   });
 }
@@ -190,6 +211,12 @@ function entries({ rows, response }: Answered, options: WriterOptions): readonly
 function statusesJson(response: PredictResponse, index: number): JsonObject {
   const features = featuresOfRow(response, index);
   return Object.fromEntries(features.map(({ feature, status }) => [feature, status]));
+}
+
+function proofJson(response: PredictResponse, index: number): JsonObject {
+  const { circuit, proofJob } = response;
+  const proof = proofOfRow(response, index);
+  return { circuit, proofJob, ...(proof === undefined ? {} : { proof: proof.name }) };
 }
 
 /** NaN and the infinities as protobuf's JSON has them. */

@@ -3,6 +3,7 @@
 
 import { Command, CommanderError, Option } from "commander";
 import { PLINTH_VERSION } from "../common/version.ts";
+import { circuitCommands } from "./circuits.ts";
 import { durationMs, type GlobalOptions, type Runtime } from "./command.ts";
 import { deploymentCommands } from "./deployments.ts";
 import { ExitCode, exitCodeHelp } from "./exit-codes.ts";
@@ -11,10 +12,14 @@ import { keyCommands } from "./keys.ts";
 import { modelCommands } from "./models.ts";
 import { monitorCommands } from "./monitor.ts";
 import { predictCommand } from "./predict.ts";
+import { proofCommands } from "./proof.ts";
+import { proveCommand } from "./prove.ts";
+import { receiptCommands } from "./receipts.ts";
 import { statusCommand } from "./status.ts";
 import { serverCommands } from "./up.ts";
+import { workspaceCommands } from "./workspaces.ts";
 
-const SUMMARY = `Register, deploy, call and watch machine-learning models, and serve their features.
+const SUMMARY = `Register, deploy, call and watch machine-learning models, serve their features, prove their answers.
 
 A first tour:
   $ plinth up
@@ -78,6 +83,11 @@ export function buildProgram(runtime: Runtime): Command {
   featureCommands(program, runtime);
   predictCommand(program, runtime);
   monitorCommands(program, runtime);
+  circuitCommands(program, runtime);
+  proveCommand(program, runtime);
+  proofCommands(program, runtime);
+  receiptCommands(program, runtime);
+  workspaceCommands(program, runtime);
   keyCommands(program, runtime);
   statusCommand(program, runtime);
   return program.addHelpText("after", `\n${exitCodesText()}`);

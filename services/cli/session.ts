@@ -9,9 +9,13 @@ import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
 import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
+import { CircuitService } from "../../gen/plinth/proofs/v1/circuit_service_pb.js";
+import { ProofService } from "../../gen/plinth/proofs/v1/proof_service_pb.js";
+import { ReceiptService } from "../../gen/plinth/proofs/v1/receipt_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
+import { WorkspaceService } from "../../gen/plinth/registry/v1/workspace_service_pb.js";
 import { Channel, createClient } from "../common/rpc/client.ts";
 import type { CallOptions, Client } from "../common/rpc/context.ts";
 import type { Output } from "./output.ts";
@@ -39,6 +43,7 @@ export class Session implements Disposable {
   readonly words: readonly string[];
   /** For every call, single or stream: Ctrl-C cancels it, --timeout bounds it. */
   readonly call: CallOptions;
+  readonly workspaces: Client<typeof WorkspaceService>;
   readonly models: Client<typeof ModelService>;
   readonly deployments: Client<typeof DeploymentService>;
   readonly keys: Client<typeof ApiKeyService>;
@@ -49,6 +54,9 @@ export class Session implements Disposable {
   readonly jobs: Client<typeof JobService>;
   readonly monitoring: Client<typeof MonitoringService>;
   readonly alerts: Client<typeof AlertService>;
+  readonly circuits: Client<typeof CircuitService>;
+  readonly proofs: Client<typeof ProofService>;
+  readonly receipts: Client<typeof ReceiptService>;
   readonly health: Client<typeof Health>;
   readonly #channel: Channel;
 
@@ -67,6 +75,7 @@ export class Session implements Disposable {
       ...(options.apiKey === undefined ? {} : { token: options.apiKey }),
       ...(options.tlsCa === undefined ? {} : { tlsCa: options.tlsCa }),
     });
+    this.workspaces = createClient(WorkspaceService, this.#channel);
     this.models = createClient(ModelService, this.#channel);
     this.deployments = createClient(DeploymentService, this.#channel);
     this.keys = createClient(ApiKeyService, this.#channel);
@@ -77,6 +86,9 @@ export class Session implements Disposable {
     this.jobs = createClient(JobService, this.#channel);
     this.monitoring = createClient(MonitoringService, this.#channel);
     this.alerts = createClient(AlertService, this.#channel);
+    this.circuits = createClient(CircuitService, this.#channel);
+    this.proofs = createClient(ProofService, this.#channel);
+    this.receipts = createClient(ReceiptService, this.#channel);
     this.health = createClient(Health, this.#channel);
   }
 

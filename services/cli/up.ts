@@ -8,12 +8,13 @@ import type { Definitions } from "../mesh/seed-features.ts";
 import { examples, type GlobalOptions, type Runtime, wholeNumber } from "./command.ts";
 import type { ExitCode } from "./exit-codes.ts";
 
-type ServiceName = "registry" | "features" | "monitoring" | "inference" | "gateway";
+type ServiceName = "registry" | "features" | "monitoring" | "proofs" | "inference" | "gateway";
 
 const SERVICES: readonly ServiceName[] = [
   "registry",
   "features",
   "monitoring",
+  "proofs",
   "inference",
   "gateway",
 ];
@@ -32,8 +33,8 @@ function upCommand(program: Command, runtime: Runtime): void {
     .command("up")
     .summary("start the whole mesh in this process")
     .description(
-      "Start registry, features, monitoring, inference and gateway in this process; Ctrl-C stops them " +
-        "cleanly. " +
+      "Start registry, features, monitoring, proofs, inference and gateway in this process; Ctrl-C " +
+        "stops them cleanly. " +
         "Further settings come from PLINTH_ variables; options win over them.",
     )
     .option("--store <uri>", "sqlite (default), sqlite:<file> or mongodb://host/database")
@@ -75,6 +76,7 @@ function serveCommand(program: Command, runtime: Runtime): void {
       "monitoring, inference, gateway: where the features service is",
     )
     .option("--monitoring <host:port>", "inference, gateway: where the monitoring service is")
+    .option("--proofs <host:port>", "inference, gateway: where the proofs service is")
     .option("--inference <host:port>", "gateway: where the inference servers are");
   serve.addArgument(serve.createArgument("<service>", "which one").choices([...SERVICES]));
   examples(serve, [

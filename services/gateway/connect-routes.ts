@@ -26,6 +26,9 @@ import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
 import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
+import { CircuitService } from "../../gen/plinth/proofs/v1/circuit_service_pb.js";
+import { ProofService } from "../../gen/plinth/proofs/v1/proof_service_pb.js";
+import { ReceiptService } from "../../gen/plinth/proofs/v1/receipt_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -45,6 +48,8 @@ export interface Channels {
   readonly features?: Channel;
   /** Absent: a mesh without monitoring; its methods are not found. */
   readonly monitoring?: Channel;
+  /** Absent: a mesh without proofs; its methods are not found. */
+  readonly proofs?: Channel;
 }
 
 /** The services that the web port offers, by where they are. */
@@ -53,6 +58,7 @@ const OFFERED: Readonly<Record<keyof Channels, readonly DescService[]>> = {
   registry: [WorkspaceService, ModelService, DeploymentService, ApiKeyService],
   features: [FeatureRegistryService, FeatureStoreService, JobService],
   monitoring: [MonitoringService, AlertService],
+  proofs: [CircuitService, ProofService, ReceiptService],
 };
 
 /** All of them. */
@@ -93,7 +99,7 @@ export function connectRoutes(options: ConnectRoutesOptions): ReadonlyMap<string
     readMaxBytes: options.bodyBytesMax,
     jsonOptions: { registry },
   });
-  for (const place of ["inference", "registry", "features", "monitoring"] as const) {
+  for (const place of ["inference", "registry", "features", "monitoring", "proofs"] as const) {
     const channel = options.channels[place];
     if (channel === undefined) {
       continue;

@@ -18,12 +18,20 @@ import { createFeatures } from "../features/app.ts";
 import { type Gateway, startGateway } from "../gateway/app.ts";
 import { createInference } from "../inference/app.ts";
 import { createMonitoring } from "../monitoring/app.ts";
+import { createProofs } from "../proofs/app.ts";
 import { createRegistry } from "../registry/app.ts";
 import type { MeshConfig } from "./config.ts";
 import { UpstreamHealth } from "./upstream-health.ts";
 
 /** The services a mesh can run. */
-export const SERVICES = ["registry", "features", "monitoring", "inference", "gateway"] as const;
+export const SERVICES = [
+  "registry",
+  "features",
+  "monitoring",
+  "proofs",
+  "inference",
+  "gateway",
+] as const;
 
 export type ServiceName = (typeof SERVICES)[number];
 
@@ -80,7 +88,7 @@ export async function startMesh(
   if (services.includes("gateway")) {
     const registry = stack.use(new Channel({ address: addresses.of("registry") }));
     const inference = stack.use(new Channel({ address: addresses.of("inference") }));
-    const optional = (["features", "monitoring"] as const).flatMap((service) => {
+    const optional = (["features", "monitoring", "proofs"] as const).flatMap((service) => {
       const address = addresses.find(service);
       return address === undefined ? [] : [[service, stack.use(new Channel({ address }))] as const];
     });
@@ -146,14 +154,7 @@ class Addresses {
     if (this.#own.includes(service)) {
       return () => this.#ownAddress ?? "";
     }
-    const { registryAddress, featuresAddress, monitoringAddress, inferenceAddress } = this.#config;
-    const address = {
-      registry: registryAddress,
-      features: featuresAddress,
-      monitoring: monitoringAddress,
-      inference: inferenceAddress,
-      gateway: undefined,
-    }[service];
+    const address = service === "gateway" ? undefined : this.#config[`${service}Address`];
     return address === undefined ? undefined : () => address;
   }
 }
@@ -187,6 +188,9 @@ async function createModules(deps: ModuleDeps): Promise<ServiceModule[]> {
   if (services.includes("monitoring")) {
     modules.push(await monitoringModule(deps));
   }
+  if (services.includes("proofs")) {
+    modules.push(await proofsModule(deps));
+  }
   if (services.includes("inference")) {
     modules.push(inferenceModule(deps));
   }
@@ -215,6 +219,25 @@ async function monitoringModule(deps: ModuleDeps): Promise<ServiceModule> {
   return createMonitoring({ ...parts, registry, features: serviceChannel(deps, "features") });
 }
 
+async function proofsModule(deps: ModuleDeps): Promise<ServiceModule> {
+  const { config, platform, log, stack } = deps;
+  const { documents, clock } = platform;
+  const { dataDir } = config.platform;
+  const blobs = stack.use(
+    await openBlobStore(config.proofs.blobs ?? `file:${join(dataDir, "proofs")}`),
+  );
+  return createProofs({
+    config: config.proofs,
+    documents,
+    blobs,
+    clock,
+    log,
+    scratchDir: join(dataDir, "scratch"),
+    receiptKeysDir: config.proofs.receiptKeys ?? join(dataDir, "receipt-keys"),
+    registry: serviceChannel(deps, "registry"),
+  });
+}
+
 function inferenceModule(deps: ModuleDeps): ServiceModule {
   const { config, services, platform, addresses, log, stack } = deps;
   if (!services.includes("registry") && config.platform.meshSecret === undefined) {
@@ -231,6 +254,7 @@ function inferenceModule(deps: ModuleDeps): ServiceModule {
     registry: stack.use(new Channel({ address, token: platform.serviceToken })),
     features: serviceChannel(deps, "features"),
     monitoring: serviceChannel(deps, "monitoring"),
+    proofs: serviceChannel(deps, "proofs"),
     blobs: platform.blobs,
     clock: platform.clock,
     log,

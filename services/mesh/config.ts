@@ -9,6 +9,7 @@ import { featuresSettings } from "../features/config.ts";
 import { gatewaySettings } from "../gateway/config.ts";
 import { inferenceSettings } from "../inference/config.ts";
 import { monitoringSettings } from "../monitoring/config.ts";
+import { proofsSettings } from "../proofs/config.ts";
 import { registrySettings } from "../registry/config.ts";
 
 export const meshSettings = {
@@ -16,6 +17,7 @@ export const meshSettings = {
   registry: registrySettings,
   features: featuresSettings,
   monitoring: monitoringSettings,
+  proofs: proofsSettings,
   inference: inferenceSettings,
   gateway: gatewaySettings,
   telemetry: telemetrySettings,
@@ -35,6 +37,12 @@ export const meshSettings = {
     about:
       "gRPC address of the monitoring service, where it is not part of this process. Not needed: " +
       "without it nothing is captured.",
+  }),
+  proofsAddress: text({
+    env: "PLINTH_PROOFS_ADDRESS",
+    about:
+      "gRPC address of the proofs service, where it is not part of this process. Not needed where no " +
+      "deployment is verifiable or asks for receipts.",
   }),
   inferenceAddress: text({
     env: "PLINTH_INFERENCE_ADDRESS",

@@ -43,6 +43,7 @@ export interface ServeOptions {
   readonly registry?: string;
   readonly features?: string;
   readonly monitoring?: string;
+  readonly proofs?: string;
   readonly inference?: string;
   readonly json: boolean;
   readonly quiet: boolean;
@@ -94,7 +95,7 @@ function upSettings(options: UpOptions): Env {
 }
 
 function serveSettings(service: ServiceName, options: ServeOptions): Env {
-  const { listen, store, dataDir, registry, features, monitoring, inference } = options;
+  const { listen, store, dataDir, registry, features, monitoring, proofs, inference } = options;
   const listener = service === "gateway" ? "PLINTH_GATEWAY_LISTEN" : "PLINTH_GRPC_LISTEN";
   return {
     [listener]: listen,
@@ -103,6 +104,7 @@ function serveSettings(service: ServiceName, options: ServeOptions): Env {
     PLINTH_REGISTRY_ADDRESS: registry,
     PLINTH_FEATURES_ADDRESS: features,
     PLINTH_MONITORING_ADDRESS: monitoring,
+    PLINTH_PROOFS_ADDRESS: proofs,
     PLINTH_INFERENCE_ADDRESS: inference,
   };
 }

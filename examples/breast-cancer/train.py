@@ -5,6 +5,7 @@ a label and its probabilities. A linear and a tree model of the same data make t
 compares, promotes and rolls back. Nothing is downloaded: scikit-learn brings the data set.
 """
 
+import csv
 import sys
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def main():
         {"deployment": "breast-cancer-forest", "model": "breast-cancer-forest"},
     ]
     save_json(FOLDER / "example.json", {"models": models, "deployments": deployments})
+    save_training_rows(split, columns)
 
 
 def train_and_export(classifier, name, split, columns):
@@ -122,6 +124,17 @@ def train_and_export(classifier, name, split, columns):
     rounded = {metric: round(float(value), 4) for metric, value in metrics.items()}
     print(f"{name}: {rounded}")
     return rounded
+
+
+def save_training_rows(split, columns):
+    """Writes the training rows with their diagnosis: what calibration and baselines are made of."""
+    features, _, labels, _ = split
+    with (FOLDER / "training.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*columns, "diagnosis"])
+        for row, label in zip(features, labels, strict=True):
+            # The shortest digits that give the same float32.
+            writer.writerow([*(str(np.float32(value)) for value in row), CLASS_LABELS[label]])
 
 
 def reference(classifier, features):

@@ -8,6 +8,8 @@ import type { Turn } from "./lab.ts";
 import { type BenchModel, LARGE, SLOW, SMALL } from "./models.ts";
 import { MONITORING_CASES } from "./monitoring-cases.ts";
 import { measureExamplesMemory, measureLoopDelay } from "./plinth.ts";
+import { PROVING_CASES } from "./proving-cases.ts";
+import { RECEIPT_CASES } from "./receipt-cases.ts";
 
 /** Rows a second that a stream of large messages shall reach, whoever is slower. */
 const STREAM_ROWS_MIN = 2_000_000;
@@ -153,6 +155,8 @@ export const CASES: readonly Case[] = [
   },
   ...FEATURE_CASES,
   ...MONITORING_CASES,
+  ...PROVING_CASES,
+  ...RECEIPT_CASES,
   {
     name: "limits",
     title: "for reference: raw onnxruntime by model, batch and threads; the load generator alone",

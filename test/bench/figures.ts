@@ -14,6 +14,8 @@ export interface Figures {
   readonly serverCores?: number;
   readonly loadCores?: number;
   readonly otherCores?: number;
+  /** Processor time of the process that logs receipts. */
+  readonly logCores?: number;
   /** The first values of the answer to the first request. */
   readonly output?: readonly number[] | null;
   /** Event loop delay of the serving thread. */
@@ -28,6 +30,18 @@ export interface Figures {
   readonly worstPValue?: number;
   /** How long the work took. */
   readonly seconds?: number;
+  /** Of a circuit. */
+  readonly constraints?: number;
+  readonly publicValues?: number;
+  readonly compileMs?: number;
+  readonly setupMs?: number;
+  /** Witness and proof, without the verification. */
+  readonly proveMs?: number;
+  readonly verifyMs?: number;
+  readonly proofBytes?: number;
+  /** Of a call of the contract, without that of the transaction. */
+  readonly gas?: number;
+  readonly codeBytes?: number;
 }
 
 /** The figures of one round by contender. */
@@ -37,7 +51,8 @@ export type Round = ReadonlyMap<string, Figures>;
 export interface Check {
   /** Completes "Plinth's rate, ...": "of the bare echo server's". */
   readonly what: string;
-  readonly unit: "x" | "ms" | "MB" | "kB" | "/s" | "s" | "relative";
+  /** Empty: a count. */
+  readonly unit: "x" | "ms" | "MB" | "kB" | "/s" | "s" | "relative" | "";
   readonly target: number;
   readonly bound: "at least" | "at most" | "under";
   /** The measured value of one round; undefined where a contender is missing. */
@@ -91,7 +106,7 @@ export function ratio(
 export function difference(
   of: string,
   less: string,
-  name: "p50Ms" | "p99Ms",
+  name: "p50Ms" | "p99Ms" | "growthMb",
 ): (round: Round) => number | undefined {
   return (round) => {
     const [a, b] = [round.get(of)?.[name], round.get(less)?.[name]];

@@ -14,6 +14,7 @@ import { type FeatureMesh, startFeatureMesh } from "./feature-mesh.ts";
 import { MODELS, writeModels } from "./models.ts";
 import { type MonitoringMesh, startMonitoringMesh } from "./monitoring-mesh.ts";
 import { type Plinth, startPlinth } from "./plinth.ts";
+import { type ReceiptsMesh, startReceiptsMesh } from "./receipts-mesh.ts";
 import { buildLoad, CACHE, preparePython } from "./tools.ts";
 
 /** Servers, files and how long to measure. */
@@ -78,6 +79,11 @@ export class Lab implements AsyncDisposable {
   /** Services in processes of their own, of which one monitors. */
   monitoring(): Promise<MonitoringMesh | undefined> {
     return this.#once("monitoring", () => startMonitoringMesh(this.paths));
+  }
+
+  /** Services in processes of their own, of which one logs receipts. */
+  receipts(): Promise<ReceiptsMesh | undefined> {
+    return this.#once("receipts", () => startReceiptsMesh(this.paths));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

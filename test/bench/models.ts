@@ -78,7 +78,7 @@ export async function writeModels(folder: string): Promise<ReadonlyMap<string, s
 }
 
 /** Gemm and Relu by turns, Softmax at the end; the first dimension is open. */
-function perceptron(sizes: readonly number[]): Uint8Array {
+export function perceptron(sizes: readonly number[]): Uint8Array {
   const random = seeded(sizes.length + sizes[0]!);
   const initializers: Initializer[] = [];
   const nodes: Node[] = [];
@@ -127,7 +127,7 @@ function weights(random: () => number, count: number, fanIn: number): Float32Arr
 }
 
 /** A 32-bit xorshift (Marsaglia, 2003), in [0, 1). */
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = (seed * 2_654_435_761) >>> 0 || 1;
   return () => {
     state ^= state << 13;

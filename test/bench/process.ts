@@ -108,9 +108,14 @@ export async function residentBytes(pid: number): Promise<number> {
  * and gives the most that was seen, in bytes.
  */
 export function peakOfChildren(pid: number): () => number {
+  return peakOf(() => childrenOf(pid));
+}
+
+/** The same of the processes that are there at each moment. */
+export function peakOf(pids: () => readonly number[]): () => number {
   let peak = 0;
   const timer = setInterval(() => {
-    const resident = childrenOf(pid).map((child) => statusOf(child, "VmRSS") * 1024);
+    const resident = pids().map((pid) => statusOf(pid, "VmRSS") * 1024);
     peak = Math.max(
       peak,
       resident.reduce((sum, one) => sum + one, 0),

@@ -70,11 +70,21 @@ const COLUMNS: readonly Column[] = [
   ["server cores", "serverCores", 2],
   ["load cores", "loadCores", 2],
   ["other cores", "otherCores", 2],
+  ["log cores", "logCores", 2],
   ["loop p99 ms", "loopDelayP99Ms", 2],
   ["seconds", "seconds", 2],
   ["RSS MB", "residentMb", 0],
   ["growth MB", "growthMb", 1],
   ["window kB", "windowKb", 1],
+  ["constraints", "constraints", 0],
+  ["public values", "publicValues", 0],
+  ["compile ms", "compileMs", 0],
+  ["set-up ms", "setupMs", 0],
+  ["prove ms", "proveMs", 0],
+  ["verify ms", "verifyMs", 1],
+  ["proof bytes", "proofBytes", 0],
+  ["gas", "gas", 0],
+  ["code bytes", "codeBytes", 0],
   ["errors", "errors", 0],
 ];
 
@@ -116,7 +126,7 @@ export function verdictLines(
 ): readonly string[] {
   const rows = results.flatMap(({ one, verdicts }) =>
     verdicts.map(({ check, value, values, met }) => {
-      const digits = check.unit === "MB" ? 0 : 2;
+      const digits = check.unit === "MB" || check.unit === "" ? 0 : 2;
       const shown = (measured: number) =>
         check.unit === "relative" ? measured.toExponential(1) : number(measured, digits);
       const spread =

@@ -52,6 +52,10 @@ beforeAll(async () => {
     ...(await defineFeatures(parent)),
     alertRule: await makeRule(parent),
     alert: `${parent}/alerts/secret`,
+    circuit: `${version.name}/circuits/secret`,
+    powersOfTau: `${parent}/powersOfTau/secret`,
+    proofJob: `${parent}/proofJobs/secret`,
+    proof: `${parent}/proofs/${"5".repeat(64)}`,
   };
 });
 
@@ -137,6 +141,10 @@ function missing(workspace: string): Names {
     job: `${workspace}/jobs/absent`,
     alertRule: `${workspace}/alertRules/absent`,
     alert: `${workspace}/alerts/absent`,
+    circuit: `${workspace}/models/absent/versions/1/circuits/absent`,
+    powersOfTau: `${workspace}/powersOfTau/absent`,
+    proofJob: `${workspace}/proofJobs/absent`,
+    proof: `${workspace}/proofs/${"a".repeat(64)}`,
   };
 }
 

@@ -12,6 +12,12 @@ import { Comparison, Metric_Kind } from "../../gen/plinth/monitoring/v1/alert_pb
 import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
 import { CaptureService } from "../../gen/plinth/monitoring/v1/capture_service_pb.js";
 import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
+import {
+  CircuitService,
+  ExportCircuitRequest_File,
+} from "../../gen/plinth/proofs/v1/circuit_service_pb.js";
+import { ProofService } from "../../gen/plinth/proofs/v1/proof_service_pb.js";
+import { ReceiptService } from "../../gen/plinth/proofs/v1/receipt_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -29,6 +35,9 @@ export const SERVICES: readonly DescService[] = [
   MonitoringService,
   AlertService,
   CaptureService,
+  CircuitService,
+  ProofService,
+  ReceiptService,
   GRPCInferenceService,
   InferenceService,
 ];
@@ -49,6 +58,10 @@ export interface Names {
   readonly job: string;
   readonly alertRule: string;
   readonly alert: string;
+  readonly circuit: string;
+  readonly powersOfTau: string;
+  readonly proofJob: string;
+  readonly proof: string;
 }
 
 type Requests = Readonly<Record<string, (names: Names) => object>>;
@@ -100,6 +113,7 @@ export const REACHING: Readonly<Record<string, Requests>> = {
     rejectModelVersion: (n) => ({ name: n.version }),
     archiveModelVersion: (n) => ({ name: n.version }),
     reportModelHealth: (n) => ({ name: n.version, health: { deployment: n.deployment } }),
+    reportModelCircuits: (n) => ({ name: n.version }),
     deleteModelVersion: (n) => ({ name: n.version }),
   },
   DeploymentService: {
@@ -208,6 +222,48 @@ export const REACHING: Readonly<Record<string, Requests>> = {
     listAlerts: (n) => ({ parent: n.workspace }),
     acknowledgeAlert: (n) => ({ name: n.alert }),
     watchAlerts: (n) => ({ parent: n.workspace }),
+  },
+  CircuitService: {
+    createCircuit: (n) => ({ parent: n.version }),
+    getCircuit: (n) => ({ name: n.circuit }),
+    listCircuits: (n) => ({ parent: n.version }),
+    watchCircuit: (n) => ({ name: n.circuit }),
+    activateCircuit: (n) => ({ name: n.circuit }),
+    deleteCircuit: (n) => ({ name: n.circuit }),
+    exportCircuit: (n) => ({ name: n.circuit, file: ExportCircuitRequest_File.VERIFYING_KEY }),
+    uploadContribution: (n) => ({ payload: { case: "start", value: { name: n.circuit } } }),
+    applyBeacon: (n) => ({ name: n.circuit, beaconHash: "00" }),
+    importPowersOfTau: (n) => ({
+      payload: {
+        case: "start",
+        value: {
+          parent: n.workspace,
+          powersOfTauId: "p",
+          digest: { case: "sha256", value: "0".repeat(64) },
+        },
+      },
+    }),
+    listPowersOfTau: (n) => ({ parent: n.workspace }),
+    deletePowersOfTau: (n) => ({ name: n.powersOfTau }),
+  },
+  ProofService: {
+    proveInference: (n) => ({ circuit: n.circuit, rows: 1 }),
+    getProofJob: (n) => ({ name: n.proofJob }),
+    listProofJobs: (n) => ({ parent: n.workspace }),
+    watchProof: (n) => ({ name: n.proofJob }),
+    cancelProofJob: (n) => ({ name: n.proofJob }),
+    getProof: (n) => ({ name: n.proof }),
+    listProofs: (n) => ({ parent: n.workspace }),
+    exportProof: (n) => ({ name: n.proof }),
+    verifyProof: (n) => ({ circuit: n.circuit }),
+    deleteProof: (n) => ({ name: n.proof }),
+  },
+  ReceiptService: {
+    logReceipts: (n) => ({ senderId: "s", sequence: 1n, deployment: n.deployment }),
+    getReceipts: (n) => ({ parent: n.workspace, inferenceId: "one" }),
+    listReceipts: (n) => ({ parent: n.workspace }),
+    getTreeHead: (n) => ({ parent: n.workspace }),
+    getConsistencyProof: (n) => ({ parent: n.workspace }),
   },
   GRPCInferenceService: {
     modelReady: (n) => ({ name: n.deployment }),

@@ -6,11 +6,14 @@ import { createInterface } from "node:readline";
 import { timestampNow } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { ValueType } from "../../gen/plinth/features/v1/value_pb.js";
+import { ProofJob_State } from "../../gen/plinth/proofs/v1/proof_pb.js";
+import type { Env } from "../../services/common/config.ts";
 import { Channel } from "../../services/common/rpc/client.ts";
 import { useFolder } from "../../services/common/testing/use-folder.ts";
 import { linearModel } from "../../services/registry/test-models.ts";
 import { push } from "../../services/registry/testing.ts";
 import { spawnPlinth } from "./use-child-mesh.ts";
+import { makeCircuit } from "./use-circuits.ts";
 import { clientsOn, DEFAULT, firstOutput, rowsOf, serveModel, untilServed } from "./use-models.ts";
 
 const SECRET = "known-to-all-services-of-this-test";
@@ -20,6 +23,8 @@ interface ServiceOptions {
   readonly meshDir: string;
   readonly args?: readonly string[];
   readonly secret?: string;
+  readonly listen?: string;
+  readonly settings?: Env;
 }
 
 const SENSORS = {
@@ -36,13 +41,15 @@ const SENSORS = {
 
 /** Starts one service on a free port. */
 async function useService(service: string, options: ServiceOptions) {
-  const { meshDir, args = [], secret = SECRET } = options;
+  const { meshDir, args = [], secret = SECRET, listen = "127.0.0.1:0", settings } = options;
   const plinth = spawnPlinth(
-    [
-      ...["serve", service, "--listen", "127.0.0.1:0", "--json"],
-      ...["--data-dir", useFolder(), ...args],
-    ],
-    { PLINTH_MESH_SECRET: secret, PLINTH_BLOBS: `file:${meshDir}/blobs`, PLINTH_LOG: "warn" },
+    [...["serve", service, "--listen", listen, "--json"], ...["--data-dir", useFolder(), ...args]],
+    {
+      PLINTH_MESH_SECRET: secret,
+      PLINTH_BLOBS: `file:${meshDir}/blobs`,
+      PLINTH_LOG: "warn",
+      ...settings,
+    },
   );
   const line = await Promise.race([
     once(createInterface(plinth.child.stdout!), "line").then(([text]) => String(text)),
@@ -185,4 +192,77 @@ describe("services in processes of their own", () => {
     const { ready } = await clientsOn(channel).inference.serverReady({});
     expect(ready).toBe(false);
   }, 20_000);
+
+  it("prove answers and keep receipts with the proofs service in a process of its own", async () => {
+    const meshDir = useFolder();
+    const store = `sqlite:${meshDir}/shared.db`;
+    const registry = await useService("registry", { meshDir });
+    const proofsDir = useFolder();
+    const startProofs = (listen: string) =>
+      useService("proofs", {
+        meshDir,
+        args: ["--registry", registry.address, "--data-dir", proofsDir, "--store", store],
+        listen,
+        // Found soon by whoever comes after it.
+        settings: { PLINTH_PROOFS_JOB_LEASE: "2s", PLINTH_PROOFS_JOB_POLL: "500ms" },
+      });
+    const first = await startProofs("127.0.0.1:0");
+    const inference = await useService("inference", {
+      meshDir,
+      args: ["--registry", registry.address, "--proofs", first.address],
+    });
+    using toRegistry = new Channel({ address: registry.address });
+    using toProofs = new Channel({ address: first.address });
+    using toInference = new Channel({ address: inference.address });
+    const config = { proofs: { verifiable: true, receipts: true } };
+    const version = await serveModel(clientsOn(toRegistry), "linear", linearModel(), { config });
+    const { circuits, proofs, receipts } = clientsOn(toProofs);
+    await makeCircuit(clientsOn(toProofs), {
+      parent: version.name,
+      options: { inputs: { x: { scaleBits: 4, low: -8, high: 8 } } },
+    });
+    const { circuits: found } = await circuits.listCircuits({ parent: version.name });
+    expect(found).toMatchObject([{ active: true, setup: { development: true } }]);
+
+    const ask = () =>
+      clientsOn(toInference).predictions.predict({
+        deployment: "linear",
+        rows: Array.from({ length: 40 }, (_, i) => ({ x: [1, 1, 1, i / 16] })),
+        verifiable: true,
+      });
+    const answer = await ask();
+    expect(answer.predictions).toHaveLength(40);
+    // Killed while it proves: whoever comes after it goes on with the rows that are left.
+    await expect
+      .poll(async () => (await proofs.getProofJob({ name: answer.proofJob })).rowsDone, {
+        timeout: 30_000,
+      })
+      .toBeGreaterThan(0);
+    first.child.kill("SIGKILL");
+    await once(first.child, "exit");
+    await startProofs(first.address);
+    await expect
+      .poll(
+        async () => {
+          const job = await proofs.getProofJob({ name: answer.proofJob });
+          return [ProofJob_State[job.state], job.rowsDone];
+        },
+        { timeout: 90_000, interval: 500 },
+      )
+      .toEqual(["SUCCEEDED", 40]);
+    const kept = await proofs.listProofs({
+      parent: DEFAULT,
+      inferenceId: answer.id,
+      pageSize: 100,
+    });
+    expect(new Set(kept.proofs.map(({ row }) => row)).size).toBe(40);
+    expect(kept.proofs).toHaveLength(40);
+    await expect
+      .poll(
+        async () =>
+          (await receipts.getReceipts({ parent: DEFAULT, inferenceId: answer.id })).receipts.length,
+        { timeout: 20_000 },
+      )
+      .toBe(1);
+  }, 240_000);
 });

@@ -15,6 +15,9 @@ import { JobService } from "../../gen/plinth/features/v1/job_service_pb.js";
 import { InferenceService } from "../../gen/plinth/inference/v1/inference_service_pb.js";
 import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
 import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
+import { CircuitService } from "../../gen/plinth/proofs/v1/circuit_service_pb.js";
+import { ProofService } from "../../gen/plinth/proofs/v1/proof_service_pb.js";
+import { ReceiptService } from "../../gen/plinth/proofs/v1/receipt_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import type { DeploymentConfigSchema } from "../../gen/plinth/registry/v1/deployment_pb.js";
 import { type Deployment, Deployment_State } from "../../gen/plinth/registry/v1/deployment_pb.js";
@@ -51,6 +54,9 @@ export function clientsOn(channel: Channel) {
     features: createClient(FeatureStoreService, channel),
     jobs: createClient(JobService, channel),
     monitoring: createClient(MonitoringService, channel),
+    circuits: createClient(CircuitService, channel),
+    proofs: createClient(ProofService, channel),
+    receipts: createClient(ReceiptService, channel),
     alerts: createClient(AlertService, channel),
   };
 }

@@ -12,6 +12,9 @@ import { InferenceService } from "../../gen/plinth/inference/v1/inference_servic
 import { AlertService } from "../../gen/plinth/monitoring/v1/alert_service_pb.js";
 import { CaptureService } from "../../gen/plinth/monitoring/v1/capture_service_pb.js";
 import { MonitoringService } from "../../gen/plinth/monitoring/v1/monitoring_service_pb.js";
+import { CircuitService } from "../../gen/plinth/proofs/v1/circuit_service_pb.js";
+import { ProofService } from "../../gen/plinth/proofs/v1/proof_service_pb.js";
+import { ReceiptService } from "../../gen/plinth/proofs/v1/receipt_service_pb.js";
 import { ApiKeyService } from "../../gen/plinth/registry/v1/api_key_service_pb.js";
 import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
@@ -21,6 +24,7 @@ const services: readonly DescService[] = [
   AlertService,
   ApiKeyService,
   CaptureService,
+  CircuitService,
   DeploymentService,
   FeatureRegistryService,
   FeatureStoreService,
@@ -28,6 +32,8 @@ const services: readonly DescService[] = [
   JobService,
   ModelService,
   MonitoringService,
+  ProofService,
+  ReceiptService,
   WorkspaceService,
 ];
 const methods = services.flatMap((service) => service.methods);
@@ -44,7 +50,7 @@ describe("protos", () => {
 
   it("mark reads as without side effects, and only those", () => {
     const reads = methods.filter((m) =>
-      /^(Get|List|Watch|Download|Predict|StreamPredict)/.test(m.name),
+      /^(Get|List|Watch|Download|Export|Verify|Predict|StreamPredict)/.test(m.name),
     );
     const marked = methods.filter((m) => m.idempotency === Level.NO_SIDE_EFFECTS);
     expect(names(marked)).toEqual(names(reads));
@@ -66,7 +72,9 @@ describe("protos", () => {
         expect(method.input.fields.map((f) => f.name)).toContain("page_size");
       }
       // Many values at once are no resource, and a report is not named after all that is in it.
-      const isResource = !["GetOnlineFeatures", "GetPerformance"].includes(method.name);
+      const isResource = !["GetOnlineFeatures", "GetPerformance", "GetReceipts"].includes(
+        method.name,
+      );
       if (/^(Update|Get)/.test(method.name) && isResource) {
         expect(method.name).toMatch(new RegExp(`${method.output.name}$`));
       }

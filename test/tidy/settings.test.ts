@@ -5,8 +5,8 @@ import { describe, expect, it } from "vitest";
 import { listSettings } from "../../services/common/config.ts";
 import { meshSettings } from "../../services/mesh/config.ts";
 
-const { registry, features, monitoring, inference, gateway, ...process } = meshSettings;
-const pages = { registry, features, monitoring, inference, gateway, mesh: process };
+const { registry, features, monitoring, proofs, inference, gateway, ...process } = meshSettings;
+const pages = { registry, features, monitoring, proofs, inference, gateway, mesh: process };
 
 describe("settings", () => {
   for (const [service, settings] of Object.entries(pages)) {

@@ -44,8 +44,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proofs: ["common"],
   inference: ["common"],
   gateway: ["common"],
-  mesh: ["common", "registry", "features", "monitoring", "inference", "gateway"],
-  cli: ["common", "mesh"],
+  mesh: ["common", "registry", "features", "monitoring", "proofs", "inference", "gateway"],
+  // Proofs and receipts are checked offline by what the service itself checks them with.
+  cli: ["common", "mesh", "proofs"],
 };
 
 interface Lock {

@@ -125,11 +125,7 @@ export class CircuitBuilder {
           "them a number has two",
       );
     }
-    const first = this.#newWires(count);
-    for (let bit = 0; bit < count; bit += 1) {
-      this.#magnitudes[first + bit] = 1;
-      this.boolean(wireOf(first + bit));
-    }
+    const first = this.#newBits(count);
     const row = this.#constrain(ZERO, ZERO, lessNew(value, binarySum(first, count)));
     const exactBelow = Math.max(this.magnitudeOf(value), 2 ** count);
     this.#keep({ kind: "bits", row, wire: first, count, exactBelow, meaning });
@@ -137,24 +133,23 @@ export class CircuitBuilder {
   }
 
   /**
-   * Wires of the digits of a value, the highest first: digit i counts 2^shifts[i] and has bits[i]
-   * bits. One linear constraint; the caller must prove that each digit has no more bits. Returns
-   * the first wire.
+   * Wires of the bits of a value at these places; they follow one another. Proves that the value has
+   * no other bits: a constraint a bit and a linear one. Returns the first wire.
+   *
+   * @param places Each once, below DECOMPOSITION_BITS_MAX.
+   * @param meaning What is wrong where it has others; for whoever gave the input.
    */
-  digits(
-    value: LinearCombination,
-    layout: { readonly shifts: readonly number[]; readonly bits: readonly number[] },
-    meaning: string,
-  ): number {
-    const { shifts, bits } = layout;
-    const first = this.#newWires(shifts.length);
-    const wires = shifts.map((_, i) => first + i);
-    const coefficients = shifts.map((shift) => powerOfTwo(shift));
+  bitsAt(value: LinearCombination, places: readonly number[], meaning: string): number {
+    if (new Set(places).size < places.length || Math.max(...places) >= DECOMPOSITION_BITS_MAX) {
+      throw new RangeError(
+        `bits are taken at places below ${DECOMPOSITION_BITS_MAX}, each once, not ${places}`,
+      );
+    }
+    const first = this.#newBits(places.length);
+    const wires = places.map((_, i) => first + i);
+    const coefficients = places.map((place) => powerOfTwo(place));
     const row = this.#constrain(ZERO, ZERO, lessNew(value, { wires, coefficients }));
-    wires.forEach((wire, i) => {
-      this.#magnitudes[wire] = 2 ** bits[i]!;
-    });
-    this.#keep({ kind: "digits", row, wire: first, shifts, bits, meaning });
+    this.#keep({ kind: "bits-at", row, wire: first, places, meaning });
     return first;
   }
 
@@ -208,6 +203,16 @@ export class CircuitBuilder {
       coefficients: this.#list.values(),
     };
     return { system, program: new TapeProgram(system, this.#read.matrix(), this.#operations) };
+  }
+
+  /** New wires, each of which is 0 or 1. */
+  #newBits(count: number): number {
+    const first = this.#newWires(count);
+    for (let bit = 0; bit < count; bit += 1) {
+      this.#magnitudes[first + bit] = 1;
+      this.boolean(wireOf(first + bit));
+    }
+    return first;
   }
 
   #newWires(count: number): number {

@@ -1,6 +1,6 @@
 // From the steps of an integer graph to constraints. The value of a linear row stays a linear
-// combination, which costs nothing, until something that needs a wire takes it; what is used more
-// than once, and is more than a term, becomes a wire first, so that no weight is written twice.
+// combination, which costs nothing, until something that needs a wire takes it; what would be
+// written again and again becomes a wire first.
 
 import type {
   ActivateStep,
@@ -24,8 +24,14 @@ import { treeScores } from "./trees.ts";
 
 const EXACT_MAX = 2 ** 53;
 
-/** Terms of a combination that is written again rather than given a wire: a wire and a constant. */
+/** Terms of a combination that is as short as a wire: a wire and a constant. */
 const FREE_TERMS = 2;
+
+/**
+ * Terms that are written again rather than spared by a wire. A constraint costs a prover a product
+ * with a point of the curve, and may be the one that doubles the domain; a term, a multiplication.
+ */
+const REPEATED_TERMS_MAX = 256;
 
 /** What the steps left behind. */
 export interface LoweredGraph {
@@ -110,10 +116,10 @@ class Values {
     return { value: combination, interval: this.#bounds[value]! };
   }
 
-  /** Adds the next value; as a wire of its own where it is long and taken more than once. */
+  /** Adds the next value; as a wire of its own where it is long and taken often. */
   add(combination: LinearCombination): void {
-    const isLong = combination.wires.length > FREE_TERMS;
-    if (isLong && this.uses[this.count]! > 1) this.addWire(combination);
+    const repeated = combination.wires.length * (this.uses[this.count]! - 1);
+    if (repeated > REPEATED_TERMS_MAX) this.addWire(combination);
     else this.#keep(combination);
   }
 

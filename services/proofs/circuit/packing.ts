@@ -11,7 +11,7 @@ import { bitLength } from "./bounds.ts";
 import type { CircuitBuilder } from "./circuit-builder.ts";
 import type { SchemaInput } from "./circuit-schema.ts";
 import { packedPerSignal } from "./circuit-schema.ts";
-import { shifted, wireOf } from "./combination.ts";
+import { binarySum, shifted, wireOf } from "./combination.ts";
 import type { LinearCombination } from "./constraint-system.ts";
 
 const LANE_BITS = [8, 16, 32] as const;
@@ -76,7 +76,10 @@ function inputLane(name: string, encoding: ValueEncoding, offset: number): Input
   return { width, interval: { lo: BigInt(-offset), hi: enforced - BigInt(offset) } };
 }
 
-/** The values of an input, from its signals: bits that prove each to be in range, and its wire. */
+/**
+ * The values of an input, from its signals: the sums of the bits that prove each to be in range. A
+ * wire of its own it gets where it is taken too often to be written so (lower-graph.ts).
+ */
 export function unpackInput(
   builder: CircuitBuilder,
   layout: InputLayout,
@@ -88,13 +91,15 @@ export function unpackInput(
   signals.forEach((signal, i) => {
     const at = i * perSignal;
     const widths = layout.lanes.slice(at, at + perSignal).map(({ width }) => width);
-    const shifts = widths.map((_, lane) => laneShift(bits, lane));
     const told = [...new Set(widths)].join(" or ");
     const meaning = `input ${name}: signal ${i} is not ${widths.length} values of ${told} bits`;
-    const first = builder.digits(wireOf(signal), { shifts, bits: widths }, meaning);
+    const places = widths.flatMap((width, lane) => {
+      return Array.from({ length: width }, (_, bit) => laneShift(bits, lane) + bit);
+    });
+    let next = builder.bitsAt(wireOf(signal), places, meaning);
     widths.forEach((width, lane) => {
-      builder.bits(wireOf(first + lane), width, meaning);
-      values.push(shifted(wireOf(first + lane), 0 - laneOffset(layout.schema, at + lane)));
+      values.push(shifted(binarySum(next, width), 0 - laneOffset(layout.schema, at + lane)));
+      next += width;
     });
   });
   return values;

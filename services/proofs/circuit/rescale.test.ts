@@ -146,6 +146,9 @@ describe("rescale", () => {
     for (const count of [253, 254, 255, 300]) {
       expect(() => builder.bits(wireOf(1), count, "too long")).toThrow(/252 bits/);
     }
+    for (const places of [[252], [0, 253], [3, 3]]) {
+      expect(() => builder.bitsAt(wireOf(1), places, "too high")).toThrow(/below 252, each once/);
+    }
     expect(builder.bits(wireOf(1), 252, "long")).toBe(2);
   });
 });

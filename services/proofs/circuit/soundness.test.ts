@@ -4,7 +4,7 @@ import { FIELD_ORDER } from "../field.ts";
 import { valueEncoding } from "../verifier/signal-encoding.ts";
 import { COLUMNS } from "../verifier/testing/schemas.ts";
 import { CircuitBuilder } from "./circuit-builder.ts";
-import { sum, wireOf } from "./combination.ts";
+import { binarySum, sum, wireOf } from "./combination.ts";
 import type { CircuitOptions, CompiledCircuit } from "./compiled-circuit.ts";
 import { constraintAt } from "./constraint-system.ts";
 import { isAccepted, isBooleanOf, without } from "./forging.ts";
@@ -164,11 +164,13 @@ describe("soundness", () => {
     const decomposition = (count: number) => {
       const shape = { outputs: 0, publicInputs: 1, privateInputs: 0, constraintsMax: 1000 };
       const builder = new CircuitBuilder(shape);
-      const shifts = Array.from({ length: count }, (_, i) => count - 1 - i);
-      const first = builder.digits(wireOf(1), { shifts, bits: shifts.map(() => 1) }, "digits");
-      for (let i = 0; i < count; i += 1) builder.boolean(wireOf(first + i));
+      // The builder refuses to take so many bits.
+      const first = builder.hint(count + 1, { value: wireOf(1), thresholds: [] });
+      const bits = Array.from({ length: count }, (_, i) => first + i);
+      for (const bit of bits) builder.boolean(wireOf(bit));
+      builder.assign(binarySum(first, count), { into: 1 });
       const bitsOf = (value: bigint) =>
-        new Map(shifts.map((shift, i) => [first + i, (value >> BigInt(shift)) & 1n] as const));
+        new Map(bits.map((bit, i) => [bit, (value >> BigInt(i)) & 1n] as const));
       return { system: builder.finish().system, bitsOf };
     };
     const whole = decomposition(254);

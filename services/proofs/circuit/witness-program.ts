@@ -28,13 +28,10 @@ export type WitnessOperation =
   | ({ readonly kind: "greatest"; readonly count: number } & OperationBase)
   | ({ readonly kind: "interval"; readonly thresholds: Float64Array } & OperationBase)
   | {
-      readonly kind: "digits";
+      readonly kind: "bits-at";
       readonly row: number;
       readonly wire: number;
-      /** Descending. */
-      readonly shifts: readonly number[];
-      /** Of each digit. */
-      readonly bits: readonly number[];
+      readonly places: readonly number[];
       readonly meaning: string;
     };
 
@@ -75,8 +72,8 @@ export class TapeProgram implements WitnessProgram {
         case "bits":
           this.#bits(wires, operation);
           break;
-        case "digits":
-          this.#digits(wires, operation);
+        case "bits-at":
+          this.#bitsAt(wires, operation);
           break;
         case "greatest":
         case "interval":
@@ -148,17 +145,18 @@ export class TapeProgram implements WitnessProgram {
     for (let bit = 0; rest > 0n; bit += 1, rest >>= 1n) small[wire + bit] = Number(rest & 1n);
   }
 
-  #digits(wires: Wires, operation: Extract<WitnessOperation, { kind: "digits" }>): void {
-    const { row, wire, shifts, bits, meaning } = operation;
-    let rest = fromField(toField(this.#wide(this.#system.c, row, wires)));
-    if (rest < 0n) throw new RangeError(meaning);
-    shifts.forEach((shift, i) => {
-      const digit = rest >> BigInt(shift);
-      if (digit >> BigInt(bits[i]!) !== 0n) throw new RangeError(meaning);
-      wires.small[wire + i] = Number(digit);
-      rest -= digit << BigInt(shift);
+  #bitsAt(wires: Wires, operation: Extract<WitnessOperation, { kind: "bits-at" }>): void {
+    const { row, wire, places, meaning } = operation;
+    const value = fromField(toField(this.#wide(this.#system.c, row, wires)));
+    if (value < 0n) throw new RangeError(meaning);
+    const bits = value.toString(2);
+    let found = 0;
+    places.forEach((place, i) => {
+      if (bits[bits.length - 1 - place] !== "1") return;
+      wires.small[wire + i] = 1;
+      found += 1;
     });
-    if (rest !== 0n) throw new RangeError(meaning);
+    if (found < bits.replaceAll("0", "").length) throw new RangeError(meaning);
   }
 
   #choose(

@@ -87,28 +87,28 @@ describe("the examples", () => {
         ofMlp.bytes,
         { calibration: ofMlp.calibration },
         "db35ef5e96b8bc90a7936d3cff10622584839f4e2b450bf8635eeeab37c2652f",
-        "c02753076c1e39a79a0c53b64a38eabd000a940f925b772a52a59dcf145bf6d3",
+        "5dcef0c49ce55898c5563e4e223301625c12fb8567cf999ca0bf24c82b398cb6",
         "f5591bb7d9e8a725d1999cd3b314554d15092d265bcfadce88e034937ec902d0",
       ],
       [
         ofCnn.bytes,
         { calibration: ofCnn.calibration },
         "7e1e12f22147ff91ab617b14bbd9b1ddfc66b23aa063a068e4e6c1abc8ec9746",
-        "f2902d02f59cf6a412b25423af7d9abb336ba28f6c88c10daaa4ec01b84dbf99",
+        "3927abe90f1eeccbd5c69c84ea183213ee2b091ec311ecd35b311eb03f1f7f3e",
         "6861acf2de51e8c18b85b404e1bcdb9ecc26259f630005b8b8f2d3611d5db57c",
       ],
       [
         ofForest.bytes,
         { calibration: ofForest.calibration },
         "e8c627207b06af81d2d0a3a3e268688dd51348fbcec9079b96c218c8d0dcad2b",
-        "36802fa2d022dbe164e1f05cd3ccc729d09d304c69eda11a7561a44dd605eb3d",
+        "421538d9f6414d19bb7a3a961cefc98f7324d39f40d07eb38834b84facaa991b",
         "34c9faef931ff9cde5f1c128a1e0e760ab18dcf0b74fc5f8f8e6ee7ce0133bd5",
       ],
       [
         ofMlp.bytes,
         said({ scaleBits: 0, lo: 0, hi: 16 }, "pixels"),
         "462da5eeeff26d0e1c9ca6d594bdcbf625878ba83239ea6a7540bf372fa8258e",
-        "fa541607439066d6357389417c5aca80bd4468a1907ec87ee8dfec90ea563edb",
+        "ea42c52ee1787d5a3e6c970254dd972325abb0aaf05a1933e52cd64ce80b836e",
         "0ca3cb23ca5403ba094b07350347c44e90c9dcd7fdbc029b33ea714879b7a018",
       ],
       [
@@ -118,7 +118,7 @@ describe("the examples", () => {
           calibration: ofLogistic.calibration,
         },
         "890f04b53aec497c4bcbda581211a1aa49a742b002094c96357e28cc3b259296",
-        "03a6704bd80781a59d0f4dbde74ca724a6b6823685c9a42c5b778060f0b602d3",
+        "2d776c4be97fe1d30403a6e38ee837df5cd79b3cdd070dc7d82cbd27ebe93090",
         "d2c512dbf9f895b742a1cceec5d9efb65c1113b002008d66c96deab9668fab7e",
       ],
     ];
@@ -141,7 +141,7 @@ describe("the examples", () => {
     expect(encoding.hi).toEqual(new Array(30).fill(65_535));
     expect([Math.min(...encoding.scaleBits), Math.max(...encoding.scaleBits)]).toEqual([2, 20]);
     const { report } = compileCircuit(graph, { modelCommitment: commitment });
-    expect([report.constraints, report.publicSignals]).toEqual([514, 4]);
+    expect([report.constraints, report.publicSignals]).toEqual([484, 4]);
   });
 
   it("finds the fewest weight bits for a target", () => {

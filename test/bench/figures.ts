@@ -106,7 +106,7 @@ export function ratio(
 export function difference(
   of: string,
   less: string,
-  name: "p50Ms" | "p99Ms" | "growthMb",
+  name: "p50Ms" | "p99Ms",
 ): (round: Round) => number | undefined {
   return (round) => {
     const [a, b] = [round.get(of)?.[name], round.get(less)?.[name]];
@@ -117,7 +117,7 @@ export function difference(
 /** A figure of one contender by itself. */
 export function figure(
   of: string,
-  name: "rate" | "rowRate" | "p99Ms" | "seconds" | "residentMb",
+  name: "rate" | "rowRate" | "p99Ms" | "seconds" | "residentMb" | "growthMb",
 ): (round: Round) => number | undefined {
   return (round) => round.get(of)?.[name];
 }

@@ -19,7 +19,7 @@ import { Channel, createClient } from "../../services/common/rpc/client.ts";
 import type { Target } from "./contenders.ts";
 import { writePayloads } from "./feature-mesh.ts";
 import { SMALL } from "./models.ts";
-import { busySeconds, deploySmall, PARENT, startService } from "./service-mesh.ts";
+import { busySeconds, deploy, PARENT, startService } from "./service-mesh.ts";
 
 /** What a stream brings before it waits for its answer, as an inference server does. */
 const STREAM_BYTES = 4_000_000;
@@ -79,10 +79,14 @@ export async function startMonitoringMesh(
   const monitoringAddress = String(monitoring.said.address);
   const inference = stack.use(await start("inference", [...at, "--monitoring", monitoringAddress]));
   const toRegistry = stack.use(new Channel({ address: String(registry.said.address) }));
-  await deploySmall(toRegistry, models.get(SMALL.name)!, {
-    [CAPTURED.name]: { capture: { sampleRate: 1 } },
-    [UNCAPTURED.name]: { capture: { sampleRate: 0 } },
-  });
+  await deploy(
+    toRegistry,
+    { model: SMALL, path: models.get(SMALL.name)! },
+    {
+      [CAPTURED.name]: { capture: { sampleRate: 1 } },
+      [UNCAPTURED.name]: { capture: { sampleRate: 0 } },
+    },
+  );
   const channel = stack.use(
     new Channel({
       address: monitoringAddress,

@@ -1,13 +1,12 @@
 // The rows of the bench for receipts: what a receipt for each inference costs, by the size of
 // messages.
 
-import type { Case, Contender } from "./case.ts";
+import type { Case } from "./case.ts";
 import { type Load, measureLoad } from "./contenders.ts";
 import { atLeast, type Figures, ratio } from "./figures.ts";
 import type { Turn } from "./lab.ts";
-import type { BenchModel } from "./models.ts";
 import { residentBytes } from "./process.ts";
-import { PLAIN, RECEIPTED } from "./receipts-mesh.ts";
+import { LARGE_PAIR, type ReceiptsPair, SMALL_PAIR } from "./receipts-mesh.ts";
 
 /** Rows of a message, and how many messages are in flight. */
 const STREAMS = [
@@ -23,30 +22,46 @@ export const RECEIPT_CASES: readonly Case[] = [
     receiptCase(
       `receipts-${rows}`,
       `stream, ${rows} rows a message, 30 features: a receipt for each over none`,
-      (model) => ({ mode: "stream", model, rows, inFlight, connections: 1, streams: 4 }),
+      { pair: SMALL_PAIR, load: { mode: "stream", rows, inFlight, connections: 1, streams: 4 } },
     ),
+  ),
+  receiptCase(
+    "receipts-large",
+    "stream, 64 rows a message, compute-bound MLP: a receipt for each over none",
+    {
+      pair: LARGE_PAIR,
+      load: { mode: "stream", rows: 64, inFlight: 8, connections: 1, streams: 2 },
+    },
   ),
   receiptCase(
     "receipts-unary",
     "unary ModelInfer, 1 row, 128 in flight: a receipt for each over none",
-    (model) => ({ mode: "unary", model, rows: 1, inFlight: 128, connections: 2 }),
+    { pair: SMALL_PAIR, load: { mode: "unary", rows: 1, inFlight: 128, connections: 2 } },
   ),
 ];
 
-function receiptCase(name: string, title: string, loadOf: (model: BenchModel) => Load): Case {
+function receiptCase(
+  name: string,
+  title: string,
+  { pair, load }: { readonly pair: ReceiptsPair; readonly load: Omit<Load, "model"> },
+): Case {
+  const { receipted, plain } = pair;
   return {
     name,
     title,
-    contenders: [contender("receipts", loadOf(RECEIPTED)), contender("none", loadOf(PLAIN))],
+    contenders: [
+      { name: "receipts", measure: (turn) => underLoad(turn, { ...load, model: receipted }, true) },
+      { name: "none", measure: (turn) => underLoad(turn, { ...load, model: plain }, false) },
+    ],
     checks: [atLeast(0.95, "of the rate", ratio(["receipts", "rate"], ["none", "rate"]))],
   };
 }
 
-function contender(name: string, load: Load): Contender {
-  return { name, measure: (turn) => underLoad(turn, load) };
-}
-
-async function underLoad({ lab, span }: Turn, load: Load): Promise<Figures | undefined> {
+async function underLoad(
+  { lab, span }: Turn,
+  load: Load,
+  isReceipted: boolean,
+): Promise<Figures | undefined> {
   const mesh = await lab.receipts();
   if (mesh === undefined) {
     return undefined;
@@ -59,7 +74,7 @@ async function underLoad({ lab, span }: Turn, load: Load): Promise<Figures | und
   const logCores = ((await mesh.logSeconds()) - busyBefore) / seconds;
   const residentMb = (await residentBytes(mesh.pid)) / 1e6;
   const logged = (await mesh.settled()) - before;
-  if (load.model === RECEIPTED && logged < figures.rate * span.seconds) {
+  if (isReceipted && logged < figures.rate * span.seconds) {
     throw new Error(`${figures.rate} inferences a second were answered, and ${logged} logged.`);
   }
   return { ...figures, logCores, residentMb };

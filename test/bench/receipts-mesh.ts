@@ -1,5 +1,5 @@
 // A mesh whose services are processes of their own, as one that logs receipts under load would be: a
-// registry, a proofs service, and an inference server that serves the same model twice, once with a
+// registry, a proofs service, and an inference server that serves each model twice, once with a
 // receipt for each inference and once with none.
 
 import { randomBytes } from "node:crypto";
@@ -11,8 +11,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ReceiptService } from "../../gen/plinth/proofs/v1/receipt_service_pb.js";
 import { Channel, createClient } from "../../services/common/rpc/client.ts";
 import type { Target } from "./contenders.ts";
-import { SMALL } from "./models.ts";
-import { busySeconds, deploySmall, PARENT, startService } from "./service-mesh.ts";
+import { type BenchModel, LARGE, SMALL } from "./models.ts";
+import { busySeconds, deploy, PARENT, startService } from "./service-mesh.ts";
 
 /** How long receipts that were answered may take into the log. */
 const LOGGED_WITHIN_MS = 60_000;
@@ -26,9 +26,14 @@ export interface ReceiptsMesh extends Target, AsyncDisposable {
   logSeconds(): Promise<number>;
 }
 
-/** Deployments of the same version: `receipted` gives a receipt for each inference, the other none. */
-export const RECEIPTED = { ...SMALL, name: "receipted" };
-export const PLAIN = { ...SMALL, name: "plain" };
+/** Deployments of one version: `receipted` gives a receipt for each inference, the other none. */
+export interface ReceiptsPair {
+  readonly receipted: BenchModel;
+  readonly plain: BenchModel;
+}
+
+export const SMALL_PAIR = pairOf(SMALL);
+export const LARGE_PAIR = pairOf(LARGE);
 
 /** Starts the processes and deploys the model. */
 export async function startReceiptsMesh(
@@ -46,10 +51,20 @@ export async function startReceiptsMesh(
   const proofsAddress = String(proofs.said.address);
   const inference = await start("inference", [...at, "--proofs", proofsAddress]);
   const toRegistry = stack.use(new Channel({ address: String(registry.said.address) }));
-  await deploySmall(toRegistry, models.get(SMALL.name)!, {
-    [RECEIPTED.name]: { proofs: { receipts: true } },
-    [PLAIN.name]: { proofs: { receipts: false } },
-  });
+  for (const [model, pair] of [
+    [SMALL, SMALL_PAIR],
+    [LARGE, LARGE_PAIR],
+  ] as const) {
+    const path = models.get(model.name)!;
+    await deploy(
+      toRegistry,
+      { model, path },
+      {
+        [pair.receipted.name]: { proofs: { receipts: true } },
+        [pair.plain.name]: { proofs: { receipts: false } },
+      },
+    );
+  }
   const toProofs = stack.use(new Channel({ address: proofsAddress }));
   const receipts = createClient(ReceiptService, toProofs);
   const logged = async () => Number((await receipts.getTreeHead({ parent: PARENT })).size);
@@ -62,6 +77,13 @@ export async function startReceiptsMesh(
     settled: () => untilSettled(logged),
     logSeconds: () => busySeconds(proofs.pid),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+function pairOf(model: BenchModel): ReceiptsPair {
+  return {
+    receipted: { ...model, name: `${model.name}-receipted` },
+    plain: { ...model, name: `${model.name}-plain` },
   };
 }
 

@@ -13,7 +13,7 @@ import { DeploymentService } from "../../gen/plinth/registry/v1/deployment_servi
 import { ModelService } from "../../gen/plinth/registry/v1/model_service_pb.js";
 import { type Channel, createClient } from "../../services/common/rpc/client.ts";
 import { uploadArtifact } from "../../services/common/upload-artifact.ts";
-import { SMALL } from "./models.ts";
+import type { BenchModel } from "./models.ts";
 import { addressLine, type Running, startServer } from "./process.ts";
 import { ROOT } from "./tools.ts";
 
@@ -49,26 +49,27 @@ export async function startService(options: {
 
 type Config = Exclude<MessageInitShape<typeof DeploymentConfigSchema>, { $typeName: string }>;
 
-/** Serves the small model under each id with the configuration beside it; resolves when all do. */
-export async function deploySmall(
+/** Serves a model under each id with the configuration beside it; resolves when all do. */
+export async function deploy(
   channel: Channel,
-  path: string,
+  { model, path }: { readonly model: BenchModel; readonly path: string },
   configs: Readonly<Record<string, Config>>,
 ): Promise<void> {
   const models = createClient(ModelService, channel);
   const deployments = createClient(DeploymentService, channel);
-  const parent = `${PARENT}/models/small`;
-  await models.createRegisteredModel({ parent: PARENT, modelId: "small" });
+  const parent = `${PARENT}/models/${model.name}`;
+  await models.createRegisteredModel({ parent: PARENT, modelId: model.name });
   const upload = await uploadArtifact({ client: models, parent: PARENT, path });
   const { name } = await models.createModelVersion({ parent, upload: upload.name });
   for await (const _ of models.watchModelVersion({ name })) {
     // Until it is validated.
   }
   await models.approveModelVersion({ name });
-  const { maxBatchRows } = SMALL;
+  const { maxBatchRows, instances: count, intraOpThreads } = model;
+  const run = { batching: { maxBatchRows }, instances: { count, intraOpThreads } };
   for (const [deploymentId, config] of Object.entries(configs)) {
     const targets = [{ modelVersion: name, weight: 100 }];
-    const deployment = { config: { ...config, targets, batching: { maxBatchRows } } };
+    const deployment = { config: { ...config, ...run, targets } };
     await deployments.createDeployment({ parent: PARENT, deploymentId, deployment });
   }
   const deadline = performance.now() + READY_WITHIN_MS;

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { ResourceExhausted, Unavailable } from "../../common/errors/domain-error.ts";
-import { BATCH_RECEIPTS_MAX, HEAD_BATCHES_MAX, HEAD_RECEIPTS_MAX } from "./log-documents.ts";
+import { HEAD_BATCHES_MAX, HEAD_RECEIPTS_MAX } from "./log-documents.ts";
 import { AppendJob, type LogWriter } from "./log-writer.ts";
 import { type CheckedReceipt, PendingBatch } from "./pending-batch.ts";
 
@@ -112,7 +112,7 @@ export class AppendLine implements AsyncDisposable {
 
   #schedule(): void {
     if (this.#running !== undefined) return;
-    if (this.#waitingCount >= BATCH_RECEIPTS_MAX) {
+    if (this.#waitingCount >= HEAD_RECEIPTS_MAX) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
       void this.#run();
@@ -152,7 +152,7 @@ export class AppendLine implements AsyncDisposable {
         if (start === undefined) reject(job.refusals.get(batch) ?? failure);
         else resolve(start + offset);
       }
-    } while (this.#waitingCount >= BATCH_RECEIPTS_MAX || this.#closing.signal.aborted);
+    } while (this.#waitingCount >= HEAD_RECEIPTS_MAX || this.#closing.signal.aborted);
   }
 
   /** The waiters of as many batches as a head takes. */

@@ -1,5 +1,6 @@
-// A batch that an inference server sent, checked and made into receipts: all of them in one piece of
-// memory, each after the byte 0x00 with which it is hashed, so that no byte is copied twice.
+// A batch that an inference server sent, checked and made into receipts, one after the other: each is
+// hashed and packed before the next one is made in the same memory, so that of a batch nothing is
+// kept but what will be stored.
 
 import { isUtf8 } from "node:buffer";
 import { type Principal, requireWorkspace } from "../../common/auth/principal.ts";
@@ -9,6 +10,7 @@ import { HASH_BYTES } from "./merkle-tree.ts";
 import { PendingBatch } from "./pending-batch.ts";
 import {
   CONTEXT_BYTES_MAX,
+  RECEIPT_BYTES_MAX,
   type ReceiptPrefix,
   ROWS_MAX,
   receiptPrefix,
@@ -20,6 +22,8 @@ const SENDER_ID = /^[a-zA-Z0-9-]{1,64}$/;
 
 /** Every field of a receipt behind the prefix, without id and context. */
 const FIXED_BYTES = 2 + 8 + 2 + 4 + 2 + 2 + 2 * (2 + HASH_BYTES);
+/** Of a receipt in a page. */
+const ENTRY_HEAD_BYTES = 4;
 const TIME_BYTES = 8;
 const ROWS_BYTES = 4;
 
@@ -97,43 +101,66 @@ export function prefixOf({ head, workspace }: CheckedColumns, keyId: string): Re
 /** The receipts of a batch, named after its sender and sequence. */
 export function encodeBatch(columns: CheckedColumns, prefix: ReceiptPrefix): PendingBatch {
   const { bytes, count, head, sequence, timesUs, rows, inferenceIds, contexts } = columns;
-  const each = 1 + prefix.length + FIXED_BYTES;
-  const size = count * each + lengthOf(inferenceIds) + lengthOf(contexts);
-  // Not from Node's pool: views of it live as long as the batch waits.
-  const target = Buffer.allocUnsafeSlow(size);
-  const batch = new PendingBatch({ uid: `${head.senderId}/${sequence}`, count });
-  batch.sharedBytes = prefix.length;
-  let at = 0;
+  const own = count * (ENTRY_HEAD_BYTES + FIXED_BYTES);
+  const pageBytesMax = prefix.length + own + lengthOf(inferenceIds) + lengthOf(contexts);
+  const batch = new PendingBatch({ uid: `${head.senderId}/${sequence}`, count, pageBytesMax });
+  for (const desk of desks) desk.bytes.set(prefix, 1);
   for (let i = 0; i < count; i++) {
-    const start = at;
-    target[at] = 0;
-    target.set(prefix, at + 1);
-    at = putLength(target, at + 1 + prefix.length, TIME_BYTES);
+    const desk = desks[i % 2]!;
+    const target = desk.bytes;
     const time = timesUs[i]!;
-    at = target.writeUInt32BE(Math.floor(time / 2 ** 32), at);
-    at = target.writeUInt32BE(time % 2 ** 32, at);
-    at = target.writeUInt32BE(rows[i]!, putLength(target, at, ROWS_BYTES));
-    const idStart = at + 2 - start;
-    at = putBytes(target, at, bytes, inferenceIds.starts[i]!, inferenceIds.ends[i]!);
-    const idEnd = at - start;
-    at = putBytes(target, at, bytes, contexts.starts[i] ?? 0, contexts.ends[i] ?? 0);
+    let at = putLength(target, 1 + prefix.length, TIME_BYTES);
+    at = putUint32(target, at, Math.floor(time / 2 ** 32));
+    at = putUint32(target, at, time % 2 ** 32);
+    at = putUint32(target, putLength(target, at, ROWS_BYTES), rows[i]!);
+    const idStart = at + 2;
+    const idEnd = putBytes(target, at, bytes, inferenceIds.starts[i]!, inferenceIds.ends[i]!);
+    at = putBytes(target, idEnd, bytes, contexts.starts[i] ?? 0, contexts.ends[i] ?? 0);
     const digest = i * HASH_BYTES;
     at = putBytes(target, at, columns.inputDigests, digest, digest + HASH_BYTES);
     at = putBytes(target, at, columns.outputDigests, digest, digest + HASH_BYTES);
-    batch.addLeaf({ bytes: target.subarray(start, at), idStart, idEnd });
+    const { receipt, leafInput } = desk.finish(at);
+    batch.addMade({ receipt, leafInput, idStart, idEnd, sharedBytes: prefix.length });
   }
   return batch;
 }
 
-function putLength(target: Buffer, at: number, length: number): number {
+/** Where a receipt is made. Most are as long as the one before: its views are used again. */
+class Desk {
+  /** The byte 0x00 and the receipt. */
+  readonly bytes = new Uint8Array(1 + RECEIPT_BYTES_MAX);
+  leafInput: Uint8Array = this.bytes;
+  receipt: Uint8Array = this.bytes.subarray(1);
+
+  finish(length: number): this {
+    if (this.leafInput.length !== length) {
+      this.leafInput = this.bytes.subarray(0, length);
+      this.receipt = this.bytes.subarray(1, length);
+    }
+    return this;
+  }
+}
+
+/** One for the receipt that is made, one for that before, with which it is compared. */
+const desks: readonly Desk[] = [new Desk(), new Desk()];
+
+function putLength(target: Uint8Array, at: number, length: number): number {
   target[at] = length >>> 8;
   target[at + 1] = length;
   return at + 2;
 }
 
+function putUint32(target: Uint8Array, at: number, value: number): number {
+  target[at] = value >>> 24;
+  target[at + 1] = value >>> 16;
+  target[at + 2] = value >>> 8;
+  target[at + 3] = value;
+  return at + 4;
+}
+
 /** A field. They are short: a loop beats a call into native code. */
 function putBytes(
-  target: Buffer,
+  target: Uint8Array,
   at: number,
   source: Uint8Array,
   start: number,

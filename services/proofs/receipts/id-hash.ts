@@ -8,12 +8,23 @@ const MIX_A = 0x85ebca6b;
 const MIX_B = 0xc2b2ae35;
 const FNV_PRIME = 0x01000193;
 
-/** Writes the hash of an id's UTF-8 bytes. */
-export function writeIdHash(id: Uint8Array, target: Buffer, offset: number): void {
+/** Where an id's UTF-8 bytes stand. */
+export interface IdPlace {
+  readonly idStart: number;
+  readonly idEnd: number;
+}
+
+/** Writes the hash of the id that stands in some bytes. */
+export function writeIdHash(
+  bytes: Uint8Array,
+  { idStart, idEnd }: IdPlace,
+  target: Buffer,
+  offset: number,
+): void {
   let high = 0x811c9dc5;
-  let low = id.length ^ MIX_A;
-  for (let i = 0; i < id.length; i++) {
-    const byte = id[i]!;
+  let low = (idEnd - idStart) ^ MIX_A;
+  for (let i = idStart; i < idEnd; i++) {
+    const byte = bytes[i]!;
     high = Math.imul(high ^ byte, FNV_PRIME);
     low = Math.imul(low ^ byte, MIX_B);
     low ^= low >>> 13;

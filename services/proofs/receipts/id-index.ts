@@ -41,6 +41,11 @@ export class IdIndex {
     this.#batches = batches;
   }
 
+  /** Whether runs end with a batch. */
+  endsRun(ordinal: number): boolean {
+    return (ordinal + 1) % FAN_IN === 0;
+  }
+
   /** Makes the runs that end with a batch. All batches up to it are stored. */
   async batchStored(ordinal: number): Promise<void> {
     const end = ordinal + 1;
@@ -103,16 +108,18 @@ export class IdIndex {
     const expireTime = latest(parts.map((part) => part.expireTime));
     // The first bucket last: where it is, all are.
     for (let range = coarsest - 1; range >= 0; range--) {
-      const entries = await entriesOfRange(parts, range, coarsest);
-      const split = splitByBucket(entries, buckets);
+      const pieces = await piecesOfRange(parts, range, coarsest);
       const perRange = buckets / coarsest;
-      for (let bucket = (range + 1) * perRange - 1; bucket >= range * perRange; bucket--) {
-        const _id = idsId(this.#log, { level, run, bucket });
-        const bytes = split.get(bucket) ?? new Uint8Array(0);
-        const document: IdsDocument = { _id, buckets, count, entries: bytes };
-        const expiring = expireTime === undefined ? document : { ...document, expireTime };
-        await this.#ids.putOne(expiring);
-      }
+      const first = range * perRange;
+      const split = splitByBucket(pieces, { buckets, first, count: perRange });
+      const put = (offset: number) => {
+        const _id = idsId(this.#log, { level, run, bucket: first + offset });
+        const document: IdsDocument = { _id, buckets, count, entries: split[offset]! };
+        return this.#ids.putOne(expireTime === undefined ? document : { ...document, expireTime });
+      };
+      // Together, so that they share a wait for the disk.
+      await Promise.all(split.slice(1).map((_, i) => put(i + 1)));
+      await put(0);
     }
   }
 
@@ -146,21 +153,23 @@ function partOfBatch({ ids, start, count, expireTime }: BatchDocument): RunPart 
     count,
     expireTime,
     async read() {
-      const entries = Buffer.alloc(count * ENTRY_BYTES);
-      for (let i = 0; i < count; i++) {
-        entries.set(ids.subarray(i * ID_HASH_BYTES, (i + 1) * ID_HASH_BYTES), i * ENTRY_BYTES);
-        entries.writeUIntBE(start + i, i * ENTRY_BYTES + ID_HASH_BYTES, 6);
+      const entries = Buffer.allocUnsafeSlow(count * ENTRY_BYTES);
+      for (let i = 0, at = 0; i < count; i++, at += ENTRY_BYTES) {
+        for (let byte = 0; byte < ID_HASH_BYTES; byte++) {
+          entries[at + byte] = ids[i * ID_HASH_BYTES + byte]!;
+        }
+        entries.writeUIntBE(start + i, at + ID_HASH_BYTES, 6);
       }
       return entries;
     },
   };
 }
 
-async function entriesOfRange(
+async function piecesOfRange(
   parts: readonly RunPart[],
   range: number,
   ranges: number,
-): Promise<Uint8Array> {
+): Promise<Uint8Array[]> {
   const pieces: Uint8Array[] = [];
   for (const part of parts) {
     const perRange = part.buckets / ranges;
@@ -168,24 +177,38 @@ async function entriesOfRange(
       pieces.push(await part.read(bucket));
     }
   }
-  return Buffer.concat(pieces);
+  return pieces;
 }
 
-function splitByBucket(entries: Uint8Array, buckets: number): Map<number, Uint8Array> {
-  const lists = new Map<number, Uint8Array[]>();
-  for (let offset = 0; offset < entries.length; offset += ENTRY_BYTES) {
-    const bucket = bucketOf(entries, offset, buckets);
-    const list = lists.get(bucket) ?? [];
-    lists.set(bucket, list);
-    list.push(entries.subarray(offset, offset + ENTRY_BYTES));
+/** The entries of some buckets next to each other, bucket by bucket. */
+function splitByBucket(
+  pieces: readonly Uint8Array[],
+  { buckets, first, count }: { readonly buckets: number; readonly first: number; count: number },
+): Uint8Array[] {
+  const ends = new Uint32Array(count);
+  for (const piece of pieces) {
+    for (let from = 0; from < piece.length; from += ENTRY_BYTES) {
+      ends[bucketOf(piece, from, buckets) - first]! += ENTRY_BYTES;
+    }
   }
-  return new Map([...lists].map(([bucket, list]) => [bucket, Buffer.concat(list)]));
+  const split = Array.from(ends, (length) => new Uint8Array(length));
+  ends.fill(0);
+  for (const piece of pieces) {
+    for (let from = 0; from < piece.length; from += ENTRY_BYTES) {
+      const bucket = bucketOf(piece, from, buckets) - first;
+      const target = split[bucket]!;
+      const to = ends[bucket]!;
+      for (let i = 0; i < ENTRY_BYTES; i++) target[to + i] = piece[from + i]!;
+      ends[bucket] = to + ENTRY_BYTES;
+    }
+  }
+  return split;
 }
 
 /** By the hash's first 32 bits; `buckets` is a power of two. */
 function bucketOf(bytes: Uint8Array, offset: number, buckets: number): number {
-  const high = new DataView(bytes.buffer, bytes.byteOffset + offset).getUint32(0);
-  return Math.floor(high / (2 ** 32 / buckets));
+  const low = (bytes[offset + 1]! << 16) | (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
+  return Math.floor((bytes[offset]! * 2 ** 24 + low) / (2 ** 32 / buckets));
 }
 
 function matches(entries: Uint8Array, hash: Uint8Array): number[] {

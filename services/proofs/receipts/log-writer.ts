@@ -30,7 +30,7 @@ import { damagedLog, EMPTY_VIEW, type LogView, viewOf } from "./log-view.ts";
 import { equalBytes, verifyConsistency } from "./merkle-tree.ts";
 import { serverTree } from "./node-hash.ts";
 import { idHashesOf, type PendingBatch } from "./pending-batch.ts";
-import { packReceipts, unpackReceipts } from "./receipt-page.ts";
+import { unpackReceipts } from "./receipt-page.ts";
 import type { SigningKeys } from "./signing-key.ts";
 
 /** Losing so often in a row means that something is wrong, not that there are many replicas. */
@@ -202,7 +202,7 @@ export class LogWriter implements AsyncDisposable {
     const expiry =
       retentionMs === undefined ? {} : { expireTime: new Date(clock.now() + retentionMs) };
     this.#ours.set(_id, { ids: batch.ids, ...expiry });
-    const receipts = packReceipts(batch.receipts, batch.sharedBytes);
+    const receipts = batch.page;
     if (!batch.isNamed) {
       await insertIfNew(collections.bodies, { _id, receipts, ...expiry });
       return;
@@ -303,6 +303,7 @@ export class LogWriter implements AsyncDisposable {
   }
 
   #makeRuns(ordinal: number): void {
+    if (!this.#options.index.endsRun(ordinal)) return;
     if (this.#indexingCount >= INDEXING_MAX) return;
     this.#indexingCount++;
     this.#indexing = this.#indexing

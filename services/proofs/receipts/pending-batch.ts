@@ -5,10 +5,11 @@ import { randomUUID } from "node:crypto";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
 import { sha256Into } from "../../common/receipts/sha256.ts";
-import { ID_HASH_BYTES, writeIdHash } from "./id-hash.ts";
+import { ID_HASH_BYTES, type IdPlace, writeIdHash } from "./id-hash.ts";
 import { BATCH_RECEIPTS_MAX } from "./log-documents.ts";
 import { HASH_BYTES } from "./merkle-tree.ts";
 import { fieldOffsets, MalformedReceipt, RECEIPT_BYTES_MAX } from "./receipt.ts";
+import { ReceiptPage } from "./receipt-page.ts";
 
 /** Fields of a receipt, by place: see receipt.ts. */
 const WORKSPACE_FIELD = 1;
@@ -17,12 +18,13 @@ const INFERENCE_ID_FIELD = 7;
 /** Where 0x00 and a receipt are put together for the leaf hash. */
 const leafInput = new Uint8Array(1 + RECEIPT_BYTES_MAX);
 
-/** A receipt as it is hashed: after a byte 0x00. */
-export interface LeafInput {
-  readonly bytes: Uint8Array;
-  /** Where the inference id stands in it. */
-  readonly idStart: number;
-  readonly idEnd: number;
+/** A receipt that was made here. Its bytes are read while it is added and may change after the next. */
+export interface MadeReceipt extends IdPlace {
+  readonly receipt: Uint8Array;
+  /** The same after a byte 0x00, as it is hashed; the id's place is one in it. */
+  readonly leafInput: Uint8Array;
+  /** Bytes that it and the one before begin with, at least. */
+  readonly sharedBytes: number;
 }
 
 /** Receipts that go into the log together, in the order they came. */
@@ -34,55 +36,67 @@ export class PendingBatch {
    * whomever.
    */
   readonly isNamed: boolean;
-  readonly receipts: Uint8Array[] = [];
-  /** Bytes that all of its receipts begin with, at least. */
-  sharedBytes = 0;
+  #count = 0;
+  #page: ReceiptPage;
   readonly #leaves: Buffer;
   readonly #ids: Buffer;
 
-  /** @param named name and size of one that will be full at once */
-  constructor(named?: { readonly uid: string; readonly count: number }) {
+  /** @param named name, size and bytes of one that will be full at once */
+  constructor(named?: {
+    readonly uid: string;
+    readonly count: number;
+    readonly pageBytesMax: number;
+  }) {
     this.uid = named?.uid ?? randomUUID();
     this.isNamed = named !== undefined;
     const countMax = named?.count ?? BATCH_RECEIPTS_MAX;
+    this.#page = new ReceiptPage(named?.pageBytesMax);
     this.#leaves = Buffer.allocUnsafeSlow(countMax * HASH_BYTES);
     this.#ids = Buffer.allocUnsafeSlow(countMax * ID_HASH_BYTES);
   }
 
   get count(): number {
-    return this.receipts.length;
+    return this.#count;
+  }
+
+  /** The receipts as they are stored: see receipt-page.ts. */
+  get page(): Uint8Array {
+    return this.#page.bytes;
   }
 
   /** Leaf hashes, one after the other. */
   get leaves(): Buffer {
-    return this.#leaves.subarray(0, this.count * HASH_BYTES);
+    return this.#leaves.subarray(0, this.#count * HASH_BYTES);
   }
 
   /** Hashes of the inference ids, one after the other. */
   get ids(): Buffer {
-    return this.#ids.subarray(0, this.count * ID_HASH_BYTES);
+    return this.#ids.subarray(0, this.#count * ID_HASH_BYTES);
   }
 
   hasRoomFor(count: number): boolean {
-    return !this.isNamed && this.count + count <= BATCH_RECEIPTS_MAX;
+    return !this.isNamed && this.#count + count <= BATCH_RECEIPTS_MAX;
   }
 
-  /** Adds receipts that were checked; there is room. */
+  /** Adds receipts that were checked; there is room. Their bytes are kept. */
   add(receipts: readonly CheckedReceipt[]): void {
-    for (const { bytes, idStart, idEnd } of receipts) {
+    for (const receipt of receipts) {
+      const { bytes } = receipt;
       leafInput.set(bytes, 1);
       const input = leafInput.subarray(0, 1 + bytes.length);
-      sha256Into(input, this.#leaves, this.count * HASH_BYTES);
-      writeIdHash(bytes.subarray(idStart, idEnd), this.#ids, this.count * ID_HASH_BYTES);
-      this.receipts.push(bytes);
+      sha256Into(input, this.#leaves, this.#count * HASH_BYTES);
+      writeIdHash(bytes, receipt, this.#ids, this.#count * ID_HASH_BYTES);
+      this.#page.add(bytes);
+      this.#count++;
     }
   }
 
-  /** Adds a receipt that was made here; there is room. Its bytes are kept. */
-  addLeaf({ bytes, idStart, idEnd }: LeafInput): void {
-    sha256Into(bytes, this.#leaves, this.count * HASH_BYTES);
-    writeIdHash(bytes.subarray(idStart, idEnd), this.#ids, this.count * ID_HASH_BYTES);
-    this.receipts.push(bytes.subarray(1));
+  /** Adds a receipt that was made here; there is room. */
+  addMade(made: MadeReceipt): void {
+    sha256Into(made.leafInput, this.#leaves, this.#count * HASH_BYTES);
+    writeIdHash(made.leafInput, made, this.#ids, this.#count * ID_HASH_BYTES);
+    this.#page.add(made.receipt, this.#count === 0 ? 0 : made.sharedBytes);
+    this.#count++;
   }
 
   /**
@@ -90,21 +104,19 @@ export class PendingBatch {
    * another key. False, and nothing is changed, where that is of other inferences.
    */
   adopt(stored: readonly Uint8Array[]): boolean {
-    if (stored.length !== this.count || !this.ids.equals(idHashesOf(stored))) {
+    if (stored.length !== this.#count || !this.ids.equals(idHashesOf(stored))) {
       return false;
     }
-    this.receipts.length = 0;
-    this.sharedBytes = 0;
+    this.#count = 0;
+    this.#page = new ReceiptPage();
     this.add(stored.map((bytes) => ({ bytes, ...idPlace(bytes) })));
     return true;
   }
 }
 
 /** A receipt that may be logged, and where its inference id stands in it. */
-export interface CheckedReceipt {
+export interface CheckedReceipt extends IdPlace {
   readonly bytes: Uint8Array;
-  readonly idStart: number;
-  readonly idEnd: number;
 }
 
 /** Checks that the bytes are a receipt of the workspace. @throws InvalidArgument */
@@ -140,13 +152,12 @@ export function checkLoggable(
 export function idHashesOf(receipts: readonly Uint8Array[]): Buffer {
   const ids = Buffer.alloc(receipts.length * ID_HASH_BYTES);
   for (const [i, bytes] of receipts.entries()) {
-    const { idStart, idEnd } = idPlace(bytes);
-    writeIdHash(bytes.subarray(idStart, idEnd), ids, i * ID_HASH_BYTES);
+    writeIdHash(bytes, idPlace(bytes), ids, i * ID_HASH_BYTES);
   }
   return ids;
 }
 
-function idPlace(bytes: Uint8Array): { readonly idStart: number; readonly idEnd: number } {
+function idPlace(bytes: Uint8Array): IdPlace {
   const offsets = fieldOffsets(bytes);
   return { idStart: offsets[INFERENCE_ID_FIELD]! + 2, idEnd: offsets[INFERENCE_ID_FIELD + 1]! };
 }

@@ -113,6 +113,25 @@ describe("receipt-log", () => {
     expect(bytesOf(rest.slice(0, 1))).toEqual(bytesOf([await log.get(601)]));
   });
 
+  it("writes one head for all the batches that it takes, and does not wait when it is full", async () => {
+    const keys = await useKeys();
+    const store = await useStore();
+    const { heads } = await openLogCollections(store);
+    const log = await useLog(store, keys, { flushIntervalMs: 3_600_000 });
+    const starts = Array.from({ length: 8 }, (_, i) => i * 1_024);
+    const calls = starts.map((start) => log.append(receiptsOf(keys, start, start + 1_024)));
+    expect(await Promise.all(calls)).toEqual(starts);
+    expect(await heads.findOne({ _id: WORKSPACE })).toMatchObject({ version: 1, size: 8_192 });
+  });
+
+  it("logs at once what waits when it is closed", async () => {
+    const keys = await useKeys();
+    const log = await useLog(await useStore(), keys, { flushIntervalMs: 3_600_000 });
+    const calls = [0, 1_024].map((start) => log.append(receiptsOf(keys, start, start + 1_024)));
+    await log[Symbol.asyncDispose]();
+    expect(await Promise.all(calls)).toEqual([0, 1_024]);
+  });
+
   it("finds receipts through the index's levels, also where a run was never made", async () => {
     const keys = await useKeys();
     const store = await useStore();

@@ -146,7 +146,7 @@ export class ReceiptLog implements AsyncDisposable {
     const view = await this.#writer.view();
     const id = new TextEncoder().encode(inferenceId);
     const hash = Buffer.alloc(ID_HASH_BYTES);
-    writeIdHash(id, hash, 0);
+    writeIdHash(id, { idStart: 0, idEnd: id.length }, hash, 0);
     // What the index does not hold yet is written first; any replica may.
     await this.#writer.settle(view);
     const candidates = await this.#index.find(hash, view.batches);

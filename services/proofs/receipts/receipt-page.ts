@@ -5,20 +5,62 @@
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { DataLoss } from "../../common/errors/domain-error.ts";
 
-/** Packs receipts in order. @param sharedBytes that all begin with, where that is known */
-export function packReceipts(receipts: readonly Uint8Array[], sharedBytes = 0): Uint8Array {
-  const packed = Buffer.allocUnsafe(receipts.reduce((sum, { length }) => sum + 4 + length, 0));
-  let offset = 0;
-  let previous = new Uint8Array(0);
-  for (const receipt of receipts) {
-    const shared = sharedPrefix(previous, receipt, previous.length === 0 ? 0 : sharedBytes);
-    packed.writeUInt16BE(shared, offset);
-    packed.writeUInt16BE(receipt.length - shared, offset + 2);
-    packed.set(shared === 0 ? receipt : receipt.subarray(shared), offset + 4);
-    offset += 4 + receipt.length - shared;
-    previous = receipt as Uint8Array<ArrayBuffer>;
+/** Before what a receipt does not share. */
+const HEAD_BYTES = 4;
+
+/** A page that is written receipt by receipt. */
+export class ReceiptPage {
+  #bytes: Buffer;
+  #length = 0;
+  #previous: Uint8Array = new Uint8Array(0);
+
+  /** @param bytesMax what it will take at most, where that is known */
+  constructor(bytesMax = 0) {
+    // Not from Node's pool: it lives as long as its batch waits.
+    this.#bytes = Buffer.allocUnsafeSlow(bytesMax);
   }
-  return packed.subarray(0, offset);
+
+  /** What was written. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /**
+   * Adds a receipt, whose bytes do not change before the next one is added.
+   * @param sharedBytes that it and the one before begin with, at least
+   */
+  add(receipt: Uint8Array, sharedBytes = 0): void {
+    const shared = sharedPrefix(this.#previous, receipt, sharedBytes);
+    const rest = receipt.length - shared;
+    let at = this.#length;
+    this.#reserve(at + HEAD_BYTES + rest);
+    const page = this.#bytes;
+    page[at] = shared >>> 8;
+    page[at + 1] = shared;
+    page[at + 2] = rest >>> 8;
+    page[at + 3] = rest;
+    at += HEAD_BYTES;
+    for (let from = shared; from < receipt.length; from++, at++) {
+      page[at] = receipt[from]!;
+    }
+    this.#length = at;
+    this.#previous = receipt;
+  }
+
+  #reserve(length: number): void {
+    if (length > this.#bytes.length) {
+      const bytes = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#bytes.length));
+      bytes.set(this.bytes);
+      this.#bytes = bytes;
+    }
+  }
+}
+
+/** A page with these receipts. */
+export function packReceipts(receipts: readonly Uint8Array[]): Uint8Array {
+  const page = new ReceiptPage();
+  for (const receipt of receipts) page.add(receipt);
+  return page.bytes;
 }
 
 /** The receipts as they were. @throws DataLoss when the bytes are no page. */

@@ -8,6 +8,7 @@ import { packedPerSignal } from "./circuit-schema.ts";
 import type { CompiledCircuit } from "./compiled-circuit.ts";
 import { isAccepted } from "./forging.ts";
 import { commitmentOf } from "./poseidon.ts";
+import { checkSoundness } from "./soundness.ts";
 import type { Random } from "./testing.ts";
 import {
   activateStep,
@@ -254,6 +255,16 @@ describe("compile-circuit", () => {
       (options) => circuitHash(compiled(MLP, options as object).system),
     );
     expect(new Set(hashes).size).toBe(4);
+  });
+
+  it("spares constraints or, for PLONK, terms", () => {
+    const [dense, sparse] = [compiled(MLP), compiled(MLP, { sparse: true })];
+    const { constraints, entries } = dense.report;
+    // Each of the 40 values is taken by 6 neurons; a wire is 8 bits and an offset.
+    expect(sparse.report.constraints).toBe(constraints + 40);
+    expect(sparse.report.entries).toBe(entries - 40 * (8 - 1) * 6 + 40 * (8 + 2));
+    expect(outputSignals(sparse, VALUES)).toEqual(outputSignals(dense, VALUES));
+    expect(checkSoundness(sparse, witnessOf(sparse, VALUES)).isSound).toBe(true);
   });
 
   it("refuses a circuit that is too large, an input that is too wide, and a missing threshold", () => {

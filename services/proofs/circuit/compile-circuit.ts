@@ -24,6 +24,12 @@ import { commitWires } from "./poseidon.ts";
 
 const CONSTRAINTS_MAX = 2 ** 18;
 
+/**
+ * Terms that are written again rather than spared by a wire. A constraint costs a prover a product
+ * with a point of the curve, and may be the one that doubles the domain; a term, a multiplication.
+ */
+const REPEATED_TERMS_MAX = 256;
+
 /** Bits that a value may have before twice its size reaches the order of the field. */
 const FIELD_VALUE_BITS = DECOMPOSITION_BITS_MAX;
 
@@ -56,6 +62,7 @@ export function compileCircuit(graph: IntegerGraph, options: CircuitOptions): Co
   const values = inputWires(builder, layouts, { inputMode, hasContext, output });
   const lowered = lowerGraph(builder, graph, values, bounds, {
     outputUses: output.mode === "argmax" ? 2 : 1,
+    repeatedTermsMax: options.sparse === true ? 0 : REPEATED_TERMS_MAX,
   });
   const choices = [...lowered.choices, ...outputWires(builder, output, lowered.outputs)];
   const { system, program } = builder.finish();

@@ -12,6 +12,11 @@ export interface CircuitOptions {
   readonly outputMode?: OutputMode;
   /** Default false: no context. */
   readonly context?: boolean;
+  /**
+   * Default false: terms are written again where that spares a constraint. True: they are not, for
+   * PLONK, to which each term is a gate.
+   */
+  readonly sparse?: boolean;
   /** With output mode "threshold": in units of the output itself, not scaled; finite. */
   readonly threshold?: number;
   /** Lower-case hex SHA-256 of the canonical integer graph; goes into the schema. */

@@ -27,12 +27,6 @@ const EXACT_MAX = 2 ** 53;
 /** Terms of a combination that is as short as a wire: a wire and a constant. */
 const FREE_TERMS = 2;
 
-/**
- * Terms that are written again rather than spared by a wire. A constraint costs a prover a product
- * with a point of the curve, and may be the one that doubles the domain; a term, a multiplication.
- */
-const REPEATED_TERMS_MAX = 256;
-
 /** What the steps left behind. */
 export interface LoweredGraph {
   /** The values of graph.output, in order. */
@@ -47,16 +41,19 @@ export interface LoweredGraph {
  *
  * @param inputs The values of the inputs, in order.
  * @param bounds Of every value of the graph.
- * @param options outputUses: how often the caller will take each value of the output.
+ * @param options outputUses: how often the caller will take each value of the output;
+ *   repeatedTermsMax: terms of a value that are written again rather than spared by a wire.
  */
 export function lowerGraph(
   builder: CircuitBuilder,
   graph: IntegerGraph,
   inputs: readonly LinearCombination[],
   bounds: readonly Interval[],
-  { outputUses }: { readonly outputUses: number },
+  options: { readonly outputUses: number; readonly repeatedTermsMax: number },
 ): LoweredGraph {
-  const values = new Values(builder, bounds, usesOf(graph, bounds.length, outputUses));
+  const { outputUses, repeatedTermsMax } = options;
+  const uses = usesOf(graph, bounds.length, outputUses);
+  const values = new Values(builder, { bounds, uses, repeatedTermsMax });
   for (const input of inputs) values.add(input);
   const choices: ChoiceGroup[] = [];
   let deadNeurons = 0;
@@ -86,6 +83,7 @@ class Values {
   readonly uses: Int32Array;
   readonly #builder: CircuitBuilder;
   readonly #bounds: readonly Interval[];
+  readonly #repeatedTermsMax: number;
   readonly #combinations: LinearCombination[] = [];
   /**
    * Where a value is a wire plus a constant: those. The wire is 0 where it is a constant alone, and
@@ -94,9 +92,21 @@ class Values {
   readonly wires: Int32Array;
   readonly constants: Float64Array;
 
-  constructor(builder: CircuitBuilder, bounds: readonly Interval[], uses: Int32Array) {
+  constructor(
+    builder: CircuitBuilder,
+    {
+      bounds,
+      uses,
+      repeatedTermsMax,
+    }: {
+      readonly bounds: readonly Interval[];
+      readonly uses: Int32Array;
+      readonly repeatedTermsMax: number;
+    },
+  ) {
     this.#builder = builder;
     this.#bounds = bounds;
+    this.#repeatedTermsMax = repeatedTermsMax;
     this.uses = uses;
     this.wires = new Int32Array(bounds.length).fill(-1);
     this.constants = new Float64Array(bounds.length);
@@ -119,7 +129,7 @@ class Values {
   /** Adds the next value; as a wire of its own where it is long and taken often. */
   add(combination: LinearCombination): void {
     const repeated = combination.wires.length * (this.uses[this.count]! - 1);
-    if (repeated > REPEATED_TERMS_MAX) this.addWire(combination);
+    if (repeated > this.#repeatedTermsMax) this.addWire(combination);
     else this.#keep(combination);
   }
 

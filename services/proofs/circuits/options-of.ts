@@ -103,6 +103,7 @@ export function wireOptionsOf(
     inputMode: INPUT_MODES[options.inputMode],
     ...(outputMode === undefined ? {} : { outputMode }),
     context: options.context,
+    ...(options.setup === Setup.UNIVERSAL ? { sparse: true } : {}),
     ...(options.threshold === undefined ? {} : { threshold: options.threshold }),
   };
 }

@@ -96,7 +96,17 @@ declare module "snarkjs" {
     readonly publicSignals: readonly string[];
   }
 
-  type ProveFunction = (zkey: string, witness: string, logger?: Logger) => Promise<RawProof>;
+  /** In the place of a file's path. */
+  export interface MemoryFile {
+    readonly type: "mem";
+    readonly data: Uint8Array;
+  }
+
+  type ProveFunction = (
+    zkey: string | MemoryFile,
+    witness: string | MemoryFile,
+    logger?: Logger,
+  ) => Promise<RawProof>;
 
   export const groth16: { readonly prove: ProveFunction };
 

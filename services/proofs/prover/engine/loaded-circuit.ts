@@ -11,10 +11,15 @@ import { readZkey, type ZkeyInfo } from "../zkey-file.ts";
 /** A large circuit is 100 MB in memory. */
 const KEPT = 3;
 
+/** Reading a larger key takes no time beside the proof that is made with it. */
+const KEY_BYTES_KEPT = 16 * 1024 * 1024;
+
 /** A key that proofs may be made with. */
 export interface LoadedKey {
   readonly info: ZkeyInfo;
   readonly prepared: PreparedKey;
+  /** The file, unless it is large. */
+  readonly bytes: Uint8Array | undefined;
 }
 
 /** Files read lately; one that has changed since is read again. */
@@ -45,7 +50,9 @@ const circuits = new FileCache(async (path) => readR1cs(await readFile(path)));
 const keys = new FileCache(async (path): Promise<LoadedKey> => {
   const info = await readZkey(path);
   assertForgeryResistant(info);
-  return { info, prepared: prepareKey(info.verifyingKey) };
+  const { size } = await stat(path);
+  const bytes = size <= KEY_BYTES_KEPT ? await readFile(path) : undefined;
+  return { info, prepared: prepareKey(info.verifyingKey), bytes };
 });
 
 /** The circuit of a .r1cs file. */

@@ -1,7 +1,7 @@
 // PLONK for small models: a set-up without secrets of its own, at the price of a gate for every
 // addition, which a network of some thousand weights still bears.
 
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { plonk, zKey } from "snarkjs";
 import { ErrorReason } from "../../../../gen/plinth/common/v1/error_reason_pb.js";
 import { Internal } from "../../../common/errors/domain-error.ts";
@@ -81,7 +81,8 @@ export async function verifyPlonkKey(
 export async function provePlonk(files: ProofFiles, progress: Progress): Promise<PlonkProofResult> {
   const start = performance.now();
   progress("checking the witness");
-  const publicValues = await checkWitness(await loadCircuit(files.r1cs), files.witness);
+  const circuit = await loadCircuit(files.r1cs);
+  const publicValues = checkWitness(circuit, await readFile(files.witness));
   await theCurve();
   const checked = performance.now();
   progress("proving");

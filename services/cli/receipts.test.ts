@@ -3,7 +3,7 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { sha256Of } from "../common/receipts/sha256.ts";
+import { sha256 } from "../common/receipts/sha256.ts";
 import { type RawTensor, tensorBytes } from "../common/receipts/tensor-bytes.ts";
 import { useFolder } from "../common/testing/use-folder.ts";
 import { MODEL_FILE } from "../proofs/receipts/testing/use-log.ts";
@@ -42,7 +42,8 @@ async function useLog() {
   const { address, client } = await useReceipts({ folder: home });
   const run = (...words: readonly string[]) =>
     plinth(["receipts", ...words, "--workspace", "acme"], { address });
-  const digest = (tensor: RawTensor): Uint8Array => sha256Of(tensorBytes([tensor]));
+  const digest = (tensor: RawTensor): Uint8Array =>
+    sha256(Buffer.concat([...tensorBytes([tensor])]));
   const first = batchOf(1, {
     count: 1,
     inputDigests: digest(INPUT),

@@ -2,7 +2,7 @@
 // costs more than the hash. As text of one byte a character node:crypto hands a digest over three
 // times cheaper than as a Buffer of its own.
 
-import { createHash, hash } from "node:crypto";
+import { hash } from "node:crypto";
 
 const DIGEST_BYTES = 32;
 
@@ -14,13 +14,4 @@ export function sha256(bytes: Uint8Array): Uint8Array {
 /** Writes the SHA-256 of the bytes to `target`. */
 export function sha256Into(bytes: Uint8Array, target: Buffer, offset: number): void {
   target.write(hash("sha256", bytes, "binary"), offset, DIGEST_BYTES, "binary");
-}
-
-/** SHA-256 of several pieces, one after the other. */
-export function sha256Of(pieces: Iterable<Uint8Array>): Uint8Array {
-  const running = createHash("sha256");
-  for (const piece of pieces) {
-    running.update(piece);
-  }
-  return running.digest();
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sha256Of } from "./sha256.ts";
+import { sha256 } from "./sha256.ts";
 import { bytesTensorData, type RawTensor, tensorBytes } from "./tensor-bytes.ts";
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -11,7 +11,8 @@ const TENSOR: RawTensor = {
   data: Buffer.from("0000803f000000c0", "hex"),
 };
 
-const digestOf = (tensors: readonly RawTensor[]) => hex(sha256Of(tensorBytes(tensors)));
+const digestOf = (tensors: readonly RawTensor[]) =>
+  hex(sha256(Buffer.concat([...tensorBytes(tensors)])));
 
 describe("tensor-bytes", () => {
   it("are the bytes that its header describes", () => {

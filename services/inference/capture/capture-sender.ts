@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import type { CaptureInferencesResponse } from "../../../gen/plinth/monitoring/v1/capture_service_pb.js";
 import { DomainError } from "../../common/errors/domain-error.ts";
+import { pause } from "../../common/pause.ts";
 import type { Logger } from "../../common/telemetry/log.ts";
 import type { SendCaptured } from "./capture-client.ts";
 import type { CaptureMeter } from "./capture-meter.ts";
@@ -182,21 +183,4 @@ export class CaptureSender implements AsyncDisposable {
       text();
     }
   }
-}
-
-/** Ends early when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) {
-    return Promise.resolve();
-  }
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    timer.unref();
-    signal.addEventListener("abort", end);
-  });
 }

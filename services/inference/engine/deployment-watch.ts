@@ -6,6 +6,7 @@ import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { Deployment } from "../../../gen/plinth/registry/v1/deployment_pb.js";
 import type { DeploymentService } from "../../../gen/plinth/registry/v1/deployment_service_pb.js";
 import { DomainError } from "../../common/errors/domain-error.ts";
+import { pause } from "../../common/pause.ts";
 import type { Client } from "../../common/rpc/context.ts";
 
 /** Wait before a new attempt: doubles from the first to the last, with jitter. */
@@ -116,15 +117,7 @@ export class DeploymentWatch implements AsyncDisposable {
     const backoffMs = Math.min(RECONNECT_MS_MIN * 2 ** this.#failures, RECONNECT_MS_MAX);
     this.#failures += 1;
     const waitMs = backoffMs * (0.5 + this.#options.random() / 2);
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const timer = setTimeout(end, waitMs);
-      signal.addEventListener("abort", end);
-    });
+    await pause(waitMs, signal);
   }
 }
 

@@ -2,6 +2,7 @@
 // acknowledged is sent again, the same bytes with the same sequence, until it is.
 
 import { DomainError } from "../../common/errors/domain-error.ts";
+import { pause } from "../../common/pause.ts";
 import type { Logger } from "../../common/telemetry/log.ts";
 import type { SendReceipts } from "./receipt-client.ts";
 import type { ReceiptMeter } from "./receipt-meter.ts";
@@ -131,21 +132,4 @@ export class ReceiptSender implements AsyncDisposable {
     const backoffMs = Math.min(BACKOFF_MS_MIN * 2 ** (this.#failures - 1), BACKOFF_MS_MAX);
     return backoffMs * (0.5 + random() / 2);
   }
-}
-
-/** Ends early when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) {
-    return Promise.resolve();
-  }
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    timer.unref();
-    signal.addEventListener("abort", end);
-  });
 }

@@ -9,7 +9,6 @@ import type {
   IntegerGraph,
   LinearStep,
   MaxStep,
-  Step,
   TreesStep,
 } from "../compiler/integer-graph.ts";
 import { SAFE_BITS } from "../field.ts";
@@ -44,20 +43,6 @@ export function largest(values: readonly bigint[]): bigint {
   let most = values[0]!;
   for (const value of values) if (value > most) most = value;
   return most;
-}
-
-/** How many values a step gives. */
-export function resultCount(step: Step): number {
-  switch (step.kind) {
-    case "linear":
-      return step.rows.bias.length;
-    case "activate":
-      return step.values.length;
-    case "max":
-      return step.groupStart.length - 1;
-    case "trees":
-      return step.base.length;
-  }
 }
 
 /**

@@ -1,9 +1,9 @@
 // Compiles an integer graph into a circuit, without any other compiler: the weights are constants
 // of linear rows and cost nothing; what costs is the bits of inputs and activations.
 
-import type { IntegerGraph } from "../compiler/integer-graph.ts";
+import { type IntegerGraph, resultCount } from "../compiler/integer-graph.ts";
 import type { Interval } from "./bounds.ts";
-import { bitLength, boundsOf, largest, resultCount, sizeOf } from "./bounds.ts";
+import { bitLength, boundsOf, largest, sizeOf } from "./bounds.ts";
 import { CircuitBuilder, DECOMPOSITION_BITS_MAX } from "./circuit-builder.ts";
 import type { CircuitSchema, InputMode } from "./circuit-schema.ts";
 import { wireOf } from "./combination.ts";

@@ -2,16 +2,17 @@
 // combination, which costs nothing, until something that needs a wire takes it; what would be
 // written again and again becomes a wire first.
 
-import type {
-  ActivateStep,
-  IntegerGraph,
-  LinearStep,
-  MaxStep,
-  Step,
-  TreesStep,
+import {
+  type ActivateStep,
+  type IntegerGraph,
+  type LinearStep,
+  type MaxStep,
+  resultCount,
+  type Step,
+  type TreesStep,
 } from "../compiler/integer-graph.ts";
 import type { Interval } from "./bounds.ts";
-import { resultCount, sizeOf } from "./bounds.ts";
+import { sizeOf } from "./bounds.ts";
 import type { ChoiceGroup } from "./choice.ts";
 import type { CircuitBuilder } from "./circuit-builder.ts";
 import type { Coefficient, Term } from "./combination.ts";

@@ -1,7 +1,14 @@
 // Runs an integer graph exactly, by what integer-graph.ts says of its steps and by nothing else: the
 // circuit and the quantisation are both held against it.
 
-import type { ActivateStep, IntegerGraph, SparseRows, Step, TreesStep } from "./integer-graph.ts";
+import {
+  type ActivateStep,
+  type IntegerGraph,
+  resultCount,
+  type SparseRows,
+  type Step,
+  type TreesStep,
+} from "./integer-graph.ts";
 
 /** All values of a graph for one row of inputs. */
 export interface IntegerRun {
@@ -94,20 +101,7 @@ function runNumbers(
 }
 
 function countValues(graph: IntegerGraph, inputs: number): number {
-  return graph.steps.reduce((sum, step) => sum + resultsOf(step), inputs);
-}
-
-function resultsOf(step: Step): number {
-  switch (step.kind) {
-    case "linear":
-      return step.rows.bias.length;
-    case "activate":
-      return step.values.length;
-    case "max":
-      return step.groupStart.length - 1;
-    case "trees":
-      return step.base.length;
-  }
+  return graph.steps.reduce((sum, step) => sum + resultCount(step), inputs);
 }
 
 function sumRows(rows: SparseRows, values: Float64Array, first: number): number {

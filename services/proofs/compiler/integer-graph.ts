@@ -142,3 +142,17 @@ export interface IntegerOutput {
   /** In the order of the values. Empty: not a classifier, or not said. */
   readonly classLabels: readonly string[];
 }
+
+/** How many values a step gives. */
+export function resultCount(step: Step): number {
+  switch (step.kind) {
+    case "linear":
+      return step.rows.bias.length;
+    case "activate":
+      return step.values.length;
+    case "max":
+      return step.groupStart.length - 1;
+    case "trees":
+      return step.base.length;
+  }
+}

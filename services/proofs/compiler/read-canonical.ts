@@ -2,17 +2,18 @@
 // of it again, so whatever is not a graph that the compiler could have written is refused here.
 
 import { canonicalParts } from "./canonical.ts";
-import type {
-  ActivateStep,
-  FixedEncoding,
-  InputEncoding,
-  IntegerGraph,
-  IntegerInput,
-  IntegerOutput,
-  SparseRows,
-  Step,
-  Tree,
-  TreeNode,
+import {
+  type ActivateStep,
+  type FixedEncoding,
+  type InputEncoding,
+  type IntegerGraph,
+  type IntegerInput,
+  type IntegerOutput,
+  resultCount,
+  type SparseRows,
+  type Step,
+  type Tree,
+  type TreeNode,
 } from "./integer-graph.ts";
 import { CanonicalReading, type JsonMembers } from "./read-canonical-values.ts";
 import { invalidModel } from "./unsupported.ts";
@@ -65,7 +66,7 @@ function graphOf(json: JsonMembers): IntegerGraph {
   const inputValues = reading.values;
   const steps = reading.list("steps", json.steps, STEPS_MAX).map((step, i) => {
     const read = stepOf(reading, `steps[${i}]`, { source: step, inputValues });
-    reading.addValues(`steps[${i}]`, resultsOf(read), VALUES_MAX);
+    reading.addValues(`steps[${i}]`, resultCount(read), VALUES_MAX);
     return read;
   });
   return { compilerVersion, inputs, steps, output: outputOf(reading, json) };
@@ -263,19 +264,6 @@ function shapeOf(reading: CanonicalReading, name: string, source: unknown): read
   return reading
     .list(name, source, DIMENSIONS_MAX)
     .map((size) => reading.whole(name, size, 0, VALUES_MAX));
-}
-
-function resultsOf(step: Step): number {
-  switch (step.kind) {
-    case "linear":
-      return step.rows.bias.length;
-    case "activate":
-      return step.values.length;
-    case "max":
-      return step.groupStart.length - 1;
-    case "trees":
-      return step.base.length;
-  }
 }
 
 /** What is written another way, or has more in it, is not what its hash was made of. */

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { sha256, sha256Of } from "../../common/receipts/sha256.ts";
+import { sha256 } from "../../common/receipts/sha256.ts";
 import { tensorBytes } from "../../common/receipts/tensor-bytes.ts";
 import {
   checkCheckpoint,
@@ -228,8 +228,8 @@ describe("check-receipt", () => {
     const outputs = [{ name: "y", datatype: "FP32", shape: [1], data: data.subarray(4) }];
     const receipt = receiptOf(keys, 0, {
       context: Buffer.from("nonce"),
-      inputDigest: sha256Of(tensorBytes(inputs)),
-      outputDigest: sha256Of(tensorBytes(outputs)),
+      inputDigest: sha256(Buffer.concat([...tensorBytes(inputs)])),
+      outputDigest: sha256(Buffer.concat([...tensorBytes(outputs)])),
     });
     const evidence = logOf(keys, [receipt]).evidence(0);
     const expected: Expectations = {

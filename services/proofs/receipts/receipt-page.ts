@@ -56,13 +56,6 @@ export class ReceiptPage {
   }
 }
 
-/** A page with these receipts. */
-export function packReceipts(receipts: readonly Uint8Array[]): Uint8Array {
-  const page = new ReceiptPage();
-  for (const receipt of receipts) page.add(receipt);
-  return page.bytes;
-}
-
 /** The receipts as they were. @throws DataLoss when the bytes are no page. */
 export function unpackReceipts(page: Uint8Array): Uint8Array[] {
   const view = new DataView(page.buffer, page.byteOffset, page.byteLength);

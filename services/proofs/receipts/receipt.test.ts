@@ -8,7 +8,7 @@ import {
   type Receipt,
   receiptPrefix,
 } from "./receipt.ts";
-import { packReceipts, unpackReceipts } from "./receipt-page.ts";
+import { ReceiptPage, unpackReceipts } from "./receipt-page.ts";
 
 const RECEIPT: Receipt = {
   keyId: "000102030405060708090a0b0c0d0e0f",
@@ -131,10 +131,12 @@ describe("receipt", () => {
       return encode({ ...RECEIPT, ...facts, timeUs: RECEIPT.timeUs + i });
     });
     receipts.push(Uint8Array.from(receipts[3]!), encode({ ...RECEIPT, workspace: "w" }));
-    const page = packReceipts(receipts);
+    const written = new ReceiptPage();
+    for (const receipt of receipts) written.add(receipt);
+    const page = written.bytes;
     expect(unpackReceipts(page).map(hex)).toEqual(receipts.map(hex));
     expect(page.length).toBeLessThan(receipts.length * 120);
-    expect(unpackReceipts(packReceipts([]))).toEqual([]);
+    expect(unpackReceipts(new ReceiptPage().bytes)).toEqual([]);
     expect(() => unpackReceipts(page.subarray(0, -1))).toThrow(/damaged/);
     expect(() => unpackReceipts(Buffer.of(0, 1, 0, 0))).toThrow(/damaged/);
   });

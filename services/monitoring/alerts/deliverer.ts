@@ -79,11 +79,13 @@ export class Deliverer implements AsyncDisposable {
     }
   }
 
-  /** Looks, and waits for all that was found due to be tried once. */
+  /** Looks, and waits until all that is due has been tried: what ends makes room, and looks again. */
   async runDue(): Promise<void> {
     this.lookSoon();
-    await this.#look;
-    await Promise.all(this.#running);
+    while (this.#look !== undefined || this.#running.size > 0) {
+      await this.#look;
+      await Promise.all(this.#running);
+    }
   }
 
   /** Stops; attempts that are cut off are free for other replicas at once. */

@@ -43,8 +43,9 @@ describe("instruments", () => {
     ]);
     events.release({ a: 1, b: "x" });
     expect(seriesOf("test.events")).toEqual([{ attributes: { a: 1, b: "y" }, value: 1 }]);
-    events.release({ a: 1, b: "y" });
-    expect(seriesOf("test.events")).toEqual([]);
+    events.bind({ a: 2, b: "y" }).add(1);
+    events.release({ a: 1 });
+    expect(seriesOf("test.events")).toEqual([{ attributes: { a: 2, b: "y" }, value: 1 }]);
   });
 
   it("keeps at most 2000 series and one for all others", () => {

@@ -34,7 +34,10 @@ export interface Instrument<S> {
    * The series with these attributes, made when there is none. Keep it; binding is the slow part.
    */
   bind(attributes: Attributes): S;
-  /** Forgets the series; what is still recorded on it goes nowhere. */
+  /**
+   * Forgets every series that has these attributes, alone or among others; what is still recorded
+   * on them goes nowhere.
+   */
   release(attributes: Attributes): void;
 }
 
@@ -152,7 +155,12 @@ function family<S extends Cell>(
       return bound.cell as S;
     },
     release(attributes) {
-      series.delete(keyOf(attributes));
+      const given = Object.entries(attributes);
+      for (const [key, { attributes: held }] of series) {
+        if (given.every(([name, value]) => held[name] === value)) {
+          series.delete(key);
+        }
+      }
     },
   };
   families.set(spec.name, { kind, spec, series, instrument });

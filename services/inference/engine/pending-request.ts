@@ -1,8 +1,8 @@
-// One request from the moment it is queued until it is answered: its place in the queue, its
-// caller's promise and its caller's leaving, in one object, because there are tens of thousands a
-// second.
+// One request from the moment it is queued until it is answered: its place in the queue and its
+// caller's promise in one object, because there are tens of thousands a second.
 
 import type { InferRequest, InferResult } from "../engine.ts";
+import { type Caller, callerOf, type Waiting } from "./caller.ts";
 import type { QueueEntry } from "./queue.ts";
 
 /** Who is told when the caller leaves. */
@@ -10,13 +10,8 @@ export interface PendingOwner {
   abandoned(pending: PendingRequest): void;
 }
 
-/** What addEventListener takes in place of a function; saves a closure a request. */
-interface EventListenerLike {
-  handleEvent(): void;
-}
-
-/** A queued or running request. Settles once; later calls do nothing. Listens to its own signal. */
-export class PendingRequest implements QueueEntry, EventListenerLike {
+/** A queued or running request. Settles once; later calls do nothing. */
+export class PendingRequest implements QueueEntry, Waiting {
   readonly request: InferRequest;
   readonly rows: number;
   readonly bytes: number;
@@ -32,6 +27,7 @@ export class PendingRequest implements QueueEntry, EventListenerLike {
   queued = false;
   settled = false;
   readonly #owner: PendingOwner;
+  readonly #caller: Caller | undefined;
   readonly #resolve: (result: InferResult) => void;
   readonly #reject: (error: unknown) => void;
 
@@ -53,12 +49,13 @@ export class PendingRequest implements QueueEntry, EventListenerLike {
     this.previous = undefined;
     this.next = undefined;
     this.#owner = owner;
+    this.#caller = request.signal && callerOf(request.signal);
     this.#resolve = resolve;
     this.#reject = reject;
-    request.signal?.addEventListener("abort", this);
+    this.#caller?.add(this);
   }
 
-  handleEvent(): void {
+  callerLeft(): void {
     this.#owner.abandoned(this);
   }
 
@@ -74,7 +71,7 @@ export class PendingRequest implements QueueEntry, EventListenerLike {
 
   #settle(): void {
     this.settled = true;
-    this.request.signal?.removeEventListener("abort", this);
+    this.#caller?.delete(this);
   }
 }
 

@@ -8,6 +8,7 @@ import {
   ProvedStatementSchema,
 } from "../../gen/plinth/proofs/v1/proof_pb.js";
 import { readVerifyingFile, type VerifyingFile } from "../proofs/circuits/verifying-file.ts";
+import { falseClaim, isOtherKey, toldRefusal } from "../proofs/proving/proof-claims.ts";
 import { type ProofFile, proofFileId, readProofFile } from "../proofs/proving/proof-file.ts";
 import { statementMessage } from "../proofs/proving/statement-message.ts";
 import { Refusal } from "../proofs/verifier/refusal.ts";
@@ -83,17 +84,12 @@ function checked(
     schema: key.schema,
     expected: { ...pinned, ...(commitment === undefined ? {} : { inputCommitment: commitment }) },
   });
-  const fault = disagreement(proof, key);
-  // Where the key is another than was pinned, that is what must be told.
-  const isPinFault =
-    !result.valid &&
-    /^(?:verifying-key|schema-hash|model-commitment)-mismatch$/.test(result.reason);
-  if (fault !== undefined && !isPinFault) {
-    return fault;
+  const claim = falseClaim(proof, key);
+  if (claim !== undefined && !isOtherKey(result)) {
+    return refusedAs(claim.reason, claim.message);
   }
   if (!result.valid) {
-    const isContext = result.reason === "context-mismatch";
-    return refusedAs(result.reason, isContext ? inHex(result.message) : result.message);
+    return refusedAs(result.reason, toldRefusal(result));
   }
   const otherRow = row && rowFault(key.schema, row, proof.publicValues);
   if (otherRow !== undefined) {
@@ -101,26 +97,6 @@ function checked(
   }
   const statement = create(ProvedStatementSchema, statementMessage(key.schema, result));
   return { valid: true, id, proof, key, statement };
-}
-
-/** What the proof says of itself and is not so with this key. */
-function disagreement(proof: ProofFile, key: VerifyingFile): ProofVerdict | undefined {
-  const fields = [
-    ["verifyingKeyHash", "verifying-key-mismatch", "verifying key"],
-    ["schemaHash", "schema-hash-mismatch", "schema"],
-    ["modelCommitment", "model-commitment-mismatch", "model"],
-    ["circuitHash", "circuit-mismatch", "constraints"],
-  ] as const;
-  for (const [field, reason, what] of fields) {
-    if (proof[field] !== key[field]) {
-      return refusedAs(
-        reason,
-        `the proof says it is of the ${what} ${proof[field]}, and the key file is of ${key[field]}; ` +
-          `the key of ${proof.circuit} is wanted`,
-      );
-    }
-  }
-  return undefined;
 }
 
 function refusePlonk({ protocol }: ProofFile): void {
@@ -133,14 +109,6 @@ function refusePlonk({ protocol }: ProofFile): void {
       ],
     });
   }
-}
-
-/** A sentence with its numbers as bytes, as contexts are given and shown. */
-function inHex(message: string): string {
-  return message.replace(/\b\d+\b/g, (digits) => {
-    const hex = BigInt(digits).toString(16);
-    return hex.length % 2 === 0 ? hex : `0${hex}`;
-  });
 }
 
 function refusedAs(reason: string, message: string): ProofVerdict {

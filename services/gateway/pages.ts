@@ -2,6 +2,7 @@
 // page that says what is here.
 
 import { SERVICES } from "./connect-routes.ts";
+import { CONSOLE } from "./console/console-files.ts";
 import type { RestAnswer } from "./rest-routes.ts";
 
 /** Whether the mesh can do its work: as a whole, or service by service. */
@@ -17,6 +18,11 @@ export interface PagesOptions {
 export function pages(options: PagesOptions): Readonly<Record<string, () => Promise<RestAnswer>>> {
   return {
     "/": async () => answer(200, "text/html; charset=utf-8", INDEX, INDEX_HEADERS),
+    "/console": async () => ({
+      status: 308,
+      headers: { location: CONSOLE, "cache-control": "no-store" },
+      body: Buffer.alloc(0),
+    }),
     "/healthz": async () => jsonAnswer(200, { status: "alive" }),
     "/readyz": async () => {
       const state = options.ready();
@@ -73,6 +79,7 @@ pre { background: #8881; padding: .75rem; overflow-x: auto }
 <h1>Plinth</h1>
 <p>This is the web port of a Plinth mesh.</p>
 <ul>
+<li><a href="/console/">/console/</a>: pages for people: check a proof</li>
 <li><a href="/readyz">/readyz</a>: whether every service is ready</li>
 <li><a href="/healthz">/healthz</a>: whether this process is alive</li>
 <li><a href="/metrics">/metrics</a>: metrics for Prometheus</li>

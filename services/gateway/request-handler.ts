@@ -10,6 +10,7 @@ import { nullObserver } from "../common/rpc/null-observer.ts";
 import type { RpcObserver } from "../common/rpc/observer.ts";
 import type { GatewayConfig } from "./config.ts";
 import { type Channels, type ConnectRoute, connectRoutes } from "./connect-routes.ts";
+import { CONSOLE, consoleFiles } from "./console/console-files.ts";
 import { type PagePolicy, pagePolicy } from "./cors.ts";
 import { requestEvents } from "./events.ts";
 import { HttpFailure, httpFailure, isUnforeseen } from "./failure.ts";
@@ -49,6 +50,7 @@ export class RequestHandler {
   readonly #rpcs: ReadonlyMap<string, ConnectRoute>;
   readonly #findRest: FindRoute;
   readonly #pages: Readonly<Record<string, () => Promise<RestAnswer>>>;
+  readonly #consoleFile: (path: string) => Promise<RestAnswer>;
   readonly #begin = requestEvents();
   readonly #unforeseen: (path: string, error: unknown, trace: Context) => void;
   readonly #draining = new AbortController();
@@ -71,6 +73,7 @@ export class RequestHandler {
     });
     this.#findRest = restRoutes({ channel: channels.inference, ...config });
     this.#pages = pages({ ...options, isDraining: () => this.#draining.signal.aborted });
+    this.#consoleFile = consoleFiles({ proofs: channels.proofs !== undefined });
   }
 
   serve(request: WebRequest, response: WebResponse): void {
@@ -127,6 +130,10 @@ export class RequestHandler {
       assertMethod(request, "GET");
       return { kind: "page", route: path, page };
     }
+    if (path.startsWith(CONSOLE)) {
+      assertMethod(request, "GET");
+      return { kind: "page", route: `${CONSOLE}*`, page: () => this.#consoleFile(path) };
+    }
     const rest = path === "/v2" || path.startsWith("/v2/") ? this.#findRest(path) : undefined;
     if (rest !== undefined) {
       assertMethod(request, rest.method);
@@ -181,7 +188,7 @@ export class RequestHandler {
           );
           return;
         case "page":
-          this.#send(request, response, await destination.page());
+          this.#send(request, response, unlessKept(request, await destination.page()));
           return;
       }
     } catch (error) {
@@ -246,7 +253,7 @@ export class RequestHandler {
 
 function writeAnswer(request: WebRequest, response: WebResponse, answer: RestAnswer): void {
   setHeaders(response, answer.headers);
-  if (answer.status !== 204) {
+  if (answer.status !== 204 && answer.status !== 304) {
     response.setHeader("content-length", answer.body.length);
   }
   response.statusCode = answer.status;
@@ -255,6 +262,14 @@ function writeAnswer(request: WebRequest, response: WebResponse, answer: RestAns
   } else {
     response.end(answer.body);
   }
+}
+
+/** What the caller keeps already is not sent again. */
+function unlessKept(request: WebRequest, answer: RestAnswer): RestAnswer {
+  const { etag } = answer.headers;
+  const kept = headerOf(request, "if-none-match")?.split(",") ?? [];
+  const isKept = etag !== undefined && kept.some((one) => one.trim().replace(/^W\//, "") === etag);
+  return isKept ? { ...answer, status: 304, body: Buffer.alloc(0) } : answer;
 }
 
 function assertMethod(request: WebRequest, method: "GET" | "POST"): void {

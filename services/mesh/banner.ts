@@ -27,7 +27,7 @@ export function upBanner(
   return [
     "",
     `  gRPC  ${grpcAddress}${facts.tlsCert === undefined ? "" : " (TLS)"}`,
-    `  web   http://${webAddress}   (/readyz, /metrics, /v2)`,
+    `  web   http://${webAddress}   (/console, /v2, /readyz, /metrics)`,
     "",
     facts.open
       ? "  Open: no API key exists, so every call from this machine is let in. " +

@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { BlobStore, Digest } from "../../common/blobs/port.ts";
+import type { References } from "../../common/blobs/sweep-unreferenced.ts";
 import type { Clock } from "../../common/clock.ts";
 import type { DocumentStore } from "../../common/documents/port.ts";
 import { NotFound } from "../../common/errors/domain-error.ts";
@@ -23,7 +24,7 @@ import { PendingLog, shortId } from "./pending-log.ts";
 import { replaceFiles } from "./replace-files.ts";
 import { snapshotOf, statusOf } from "./snapshot.ts";
 import { storeFiles } from "./store-file.ts";
-import { BlobSweeper, type ReferencedDigests, SCRATCH_PREFIX } from "./sweeper.ts";
+import { BlobSweeper, SCRATCH_PREFIX } from "./sweeper.ts";
 import { Upkeep, viewLeaseId } from "./upkeep.ts";
 
 /** Keys of additions that are remembered, so that a resumed job does not add twice. */
@@ -112,7 +113,7 @@ export class OfflineStore implements AsyncDisposable {
    * Flushes, compacts and sweeps in the background from now on. Without `referencedDigests` (what
    * jobs and tables refer to) no blob is swept.
    */
-  start(referencedDigests?: ReferencedDigests): void {
+  start(referencedDigests?: References): void {
     this.#flushes.start();
     if (referencedDigests !== undefined) {
       this.#upkeep.startSweeping(referencedDigests);
@@ -310,7 +311,7 @@ export class OfflineStore implements AsyncDisposable {
   }
 
   /** Removes what nothing refers to; `start` does it now and then. */
-  sweep(referencedDigests: ReferencedDigests, signal?: AbortSignal): Promise<void> {
+  sweep(referencedDigests: References, signal?: AbortSignal): Promise<void> {
     const never = new AbortController().signal;
     return this.#parts.sweeper.sweep(referencedDigests, signal ?? never);
   }

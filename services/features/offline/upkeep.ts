@@ -1,13 +1,14 @@
 // What the offline store does by itself besides flushing: joins the files of days that have many,
 // and removes what nothing refers to. What fails is told and done again later.
 
+import type { References } from "../../common/blobs/sweep-unreferenced.ts";
 import type { FeaturesConfig } from "../config.ts";
 import type { FeaturesEvents } from "../events.ts";
 import { type CompactableStore, compactHistory, daysToCompact } from "./compact.ts";
 import type { History } from "./history.ts";
 import type { Leases } from "./leases.ts";
 import type { ManifestState, ManifestStore } from "./manifest-store.ts";
-import type { BlobSweeper, ReferencedDigests } from "./sweeper.ts";
+import type { BlobSweeper } from "./sweeper.ts";
 
 export interface UpkeepDeps {
   readonly store: CompactableStore;
@@ -38,7 +39,7 @@ export class Upkeep implements AsyncDisposable {
   }
 
   /** Sweeps now and then. */
-  startSweeping(referenced: ReferencedDigests): void {
+  startSweeping(referenced: References): void {
     this.#timer = setInterval(() => {
       this.#sweeping ??= this.#sweep(referenced).finally(() => {
         this.#sweeping = undefined;
@@ -58,7 +59,7 @@ export class Upkeep implements AsyncDisposable {
     await this.#compacting;
   }
 
-  async #sweep(referenced: ReferencedDigests): Promise<void> {
+  async #sweep(referenced: References): Promise<void> {
     try {
       await this.#deps.sweeper.sweep(referenced, this.#stop.signal);
     } catch (error) {

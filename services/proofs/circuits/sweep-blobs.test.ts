@@ -2,12 +2,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } 
 import { basename, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openBlobStore } from "../../common/blobs/open.ts";
+import type { References } from "../../common/blobs/sweep-unreferenced.ts";
 import { useStore } from "../../common/documents/testing.ts";
 import { FakeClock } from "../../common/testing/fake-clock.ts";
 import { useFolder } from "../../common/testing/use-folder.ts";
 import { BlobClaims } from "./blob-claims.ts";
 import { CircuitFiles } from "./circuit-files.ts";
-import { BlobSweeper, type References } from "./sweep-blobs.ts";
+import { BlobSweeper } from "./sweep-blobs.ts";
 import { keyDocument, useCircuitStore } from "./testing/use-circuit-store.ts";
 
 const OLD = new Date(Date.now() - 26 * 3_600_000);

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { sha256 } from "../common/receipts/sha256.ts";
 import { type RawTensor, tensorBytes } from "../common/receipts/tensor-bytes.ts";
 import { useFolder } from "../common/testing/use-folder.ts";
-import { MODEL_FILE } from "../proofs/receipts/testing/use-log.ts";
+import { MODEL_FILE } from "../proofs/receipts/testing/inferences.ts";
 import { batchOf, send, useReceipts } from "../proofs/receipts/testing/use-receipts.ts";
 import { fileFolder, plinth } from "./testing.ts";
 

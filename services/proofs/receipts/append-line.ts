@@ -6,7 +6,7 @@ import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { ResourceExhausted, Unavailable } from "../../common/errors/domain-error.ts";
 import { HEAD_BATCHES_MAX, HEAD_RECEIPTS_MAX } from "./log-documents.ts";
 import { AppendJob, type LogWriter } from "./log-writer.ts";
-import { type CheckedReceipt, PendingBatch } from "./pending-batch.ts";
+import type { PendingBatch } from "./pending-batch.ts";
 
 /** The pause after which a store that was away is asked again. */
 const RETRY_MS = 250;
@@ -24,8 +24,6 @@ export interface AppendLineOptions {
 /** A call that waits. */
 interface Waiter {
   readonly batch: PendingBatch;
-  readonly offset: number;
-  readonly count: number;
   readonly resolve: (index: number) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -33,8 +31,8 @@ interface Waiter {
 /** Owns what waits and the one job that is written. */
 export class AppendLine implements AsyncDisposable {
   readonly #options: AppendLineOptions;
-  /** Batches that were named by their sender and are under way, by their name. */
-  readonly #named = new Map<string, Promise<number>>();
+  /** Batches under way, by their name. */
+  readonly #underWay = new Map<string, Promise<number>>();
   #waiters: Waiter[] = [];
   #waitingCount = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -51,26 +49,17 @@ export class AppendLine implements AsyncDisposable {
   }
 
   /**
-   * Resolves with the index of the first once all are in the log.
+   * Resolves with the index of its first receipt once all are in the log. One of the same name that
+   * is under way is not logged again.
    * @throws ResourceExhausted when too many wait; Unavailable (DRAINING) after closing.
    */
-  add(receipts: readonly CheckedReceipt[]): Promise<number> {
-    this.#checkRoom(receipts.length);
-    const last = this.#waiters.at(-1)?.batch;
-    const batch = last?.hasRoomFor(receipts.length) === true ? last : new PendingBatch();
-    const offset = batch.count;
-    batch.add(receipts);
-    return this.#wait(batch, { offset, count: receipts.length });
-  }
-
-  /** The same of a whole batch; one of the same name that is under way is not logged again. */
-  addBatch(batch: PendingBatch): Promise<number> {
+  add(batch: PendingBatch): Promise<number> {
     const { uid, count } = batch;
-    let underWay = this.#named.get(uid);
+    let underWay = this.#underWay.get(uid);
     if (underWay === undefined) {
       this.#checkRoom(count);
-      underWay = this.#wait(batch, { offset: 0, count }).finally(() => this.#named.delete(uid));
-      this.#named.set(uid, underWay);
+      underWay = this.#wait(batch).finally(() => this.#underWay.delete(uid));
+      this.#underWay.set(uid, underWay);
     }
     return underWay;
   }
@@ -99,13 +88,10 @@ export class AppendLine implements AsyncDisposable {
     }
   }
 
-  #wait(
-    batch: PendingBatch,
-    part: { readonly offset: number; readonly count: number },
-  ): Promise<number> {
-    this.#waitingCount += part.count;
+  #wait(batch: PendingBatch): Promise<number> {
+    this.#waitingCount += batch.count;
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ batch, ...part, resolve, reject });
+      this.#waiters.push({ batch, resolve, reject });
       this.#schedule();
     });
   }
@@ -138,7 +124,7 @@ export class AppendLine implements AsyncDisposable {
     do {
       const taken = this.#take();
       if (taken.length === 0) return;
-      const job = new AppendJob([...new Set(taken.map(({ batch }) => batch))]);
+      const job = new AppendJob(taken.map(({ batch }) => batch));
       let failure: unknown;
       try {
         await this.#append(job);
@@ -146,26 +132,22 @@ export class AppendLine implements AsyncDisposable {
         writer.forget(job);
         failure = error;
       }
-      for (const { batch, offset, count, resolve, reject } of taken) {
-        this.#waitingCount -= count;
+      for (const { batch, resolve, reject } of taken) {
+        this.#waitingCount -= batch.count;
         const start = job.places.get(batch);
         if (start === undefined) reject(job.refusals.get(batch) ?? failure);
-        else resolve(start + offset);
+        else resolve(start);
       }
     } while (this.#waitingCount >= HEAD_RECEIPTS_MAX || this.#closing.signal.aborted);
   }
 
   /** The waiters of as many batches as a head takes. */
   #take(): readonly Waiter[] {
-    const batches = new Set<PendingBatch>();
     let receipts = 0;
     let end = 0;
-    for (; end < this.#waiters.length; end++) {
-      const { batch } = this.#waiters[end]!;
-      if (batches.has(batch)) continue;
-      receipts += batch.count;
-      if (batches.size === HEAD_BATCHES_MAX || receipts > HEAD_RECEIPTS_MAX) break;
-      batches.add(batch);
+    for (; end < this.#waiters.length && end < HEAD_BATCHES_MAX; end++) {
+      receipts += this.#waiters[end]!.batch.count;
+      if (receipts > HEAD_RECEIPTS_MAX) break;
     }
     return this.#waiters.splice(0, end);
   }

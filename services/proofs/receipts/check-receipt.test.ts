@@ -19,14 +19,8 @@ import { consistencyProof, inclusionProof, rootOfLeaves } from "./merkle-tree.ts
 import { serverTree } from "./node-hash.ts";
 import { MalformedProof, parseProofText, proofText, type ReceiptEvidence } from "./proof-text.ts";
 import type { SigningKeys } from "./signing-key.ts";
-import {
-  MODEL_FILE,
-  receiptOf,
-  receiptsOf,
-  trustIn,
-  useFolder,
-  useKeys,
-} from "./testing/use-log.ts";
+import { MODEL_FILE, receiptOf, receiptsOf } from "./testing/inferences.ts";
+import { trustIn, useFolder, useKeys } from "./testing/use-log.ts";
 
 const TIME_US = 1_763_641_234_567_890;
 

@@ -4,12 +4,12 @@ import { LogReceiptsRequestSchema } from "../../../gen/plinth/proofs/v1/receipt_
 import { sha256 } from "../../common/receipts/sha256.ts";
 import { checkColumns, encodeBatch, prefixOf } from "./encode-batch.ts";
 import { serverTree } from "./node-hash.ts";
-import { checkLoggable, PendingBatch } from "./pending-batch.ts";
-import { encodeReceipt } from "./receipt.ts";
+import { idHashesOf } from "./pending-batch.ts";
 import { decodeReceiptColumns } from "./receipt-columns.ts";
-import { unpackReceipts } from "./receipt-page.ts";
+import { ReceiptPage, unpackReceipts } from "./receipt-page.ts";
+import { encodeReceipt } from "./testing/encode-receipt.ts";
+import { START_US } from "./testing/inferences.ts";
 import { SERVICE } from "./testing/start-receipts.ts";
-import { START_US } from "./testing/use-log.ts";
 
 const KEY_ID = "00112233445566778899aabbccddeeff";
 
@@ -62,11 +62,10 @@ describe("encode-batch", () => {
     );
     const leaves = Buffer.concat(receipts.map((one) => serverTree.leaf(one)));
     expect(batch.leaves.equals(leaves)).toBe(true);
-    const added = new PendingBatch();
-    const workspace = Buffer.from("workspaces/acme");
-    added.add(receipts.map((one, index) => checkLoggable(one, { index, workspace })));
-    expect(batch.ids.equals(added.ids)).toBe(true);
-    expect(Buffer.from(batch.page).equals(Buffer.from(added.page))).toBe(true);
+    expect(batch.ids.equals(idHashesOf(receipts))).toBe(true);
+    const page = new ReceiptPage();
+    for (const receipt of receipts) page.add(receipt);
+    expect(Buffer.from(batch.page).equals(Buffer.from(page.bytes))).toBe(true);
   });
 
   it("leaves a batch as it was when the next one is made", () => {

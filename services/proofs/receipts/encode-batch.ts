@@ -103,7 +103,7 @@ export function encodeBatch(columns: CheckedColumns, prefix: ReceiptPrefix): Pen
   const { bytes, count, head, sequence, timesUs, rows, inferenceIds, contexts } = columns;
   const own = count * (ENTRY_HEAD_BYTES + FIXED_BYTES);
   const pageBytesMax = prefix.length + own + lengthOf(inferenceIds) + lengthOf(contexts);
-  const batch = new PendingBatch({ uid: `${head.senderId}/${sequence}`, count, pageBytesMax });
+  const batch = new PendingBatch(`${head.senderId}/${sequence}`, { count, pageBytesMax });
   for (const desk of desks) desk.bytes.set(prefix, 1);
   for (let i = 0; i < count; i++) {
     const desk = desks[i % 2]!;
@@ -120,7 +120,7 @@ export function encodeBatch(columns: CheckedColumns, prefix: ReceiptPrefix): Pen
     at = putBytes(target, at, columns.inputDigests, digest, digest + HASH_BYTES);
     at = putBytes(target, at, columns.outputDigests, digest, digest + HASH_BYTES);
     const { receipt, leafInput } = desk.finish(at);
-    batch.addMade({ receipt, leafInput, idStart, idEnd, sharedBytes: prefix.length });
+    batch.add({ receipt, leafInput, idStart, idEnd, sharedBytes: prefix.length });
   }
   return batch;
 }

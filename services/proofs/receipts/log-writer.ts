@@ -203,10 +203,6 @@ export class LogWriter implements AsyncDisposable {
       retentionMs === undefined ? {} : { expireTime: new Date(clock.now() + retentionMs) };
     this.#ours.set(_id, { ids: batch.ids, ...expiry });
     const receipts = batch.page;
-    if (!batch.isNamed) {
-      await insertIfNew(collections.bodies, { _id, receipts, ...expiry });
-      return;
-    }
     // Twice at most: what is there and cannot be read has just expired.
     while (!(await insertIfNew(collections.bodies, { _id, receipts, ...expiry }))) {
       const stored = await collections.bodies.findOne({ _id });

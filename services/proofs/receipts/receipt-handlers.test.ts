@@ -7,7 +7,7 @@ import { useFolder } from "../../common/testing/use-folder.ts";
 import { checkConsistency, checkReceipt, checkSignedReceipt } from "./check-receipt.ts";
 import { fromBase64 } from "./checkpoint.ts";
 import { parseProofText } from "./proof-text.ts";
-import { MODEL_FILE, START_US, WORKSPACE } from "./testing/use-log.ts";
+import { MODEL_FILE, START_US, WORKSPACE } from "./testing/inferences.ts";
 import { batchOf, type ReceiptsClient, send, useReceipts } from "./testing/use-receipts.ts";
 
 const parent = WORKSPACE;

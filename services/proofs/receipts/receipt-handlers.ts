@@ -120,7 +120,7 @@ async function logBatch(
   const firstIndex = await logs.use(workspace, (log) => {
     // The key may change while a batch waits: what signs the head need not be what stands in it.
     const prefix = prefixOf(columns, logs.keys.current.keyId);
-    return log.appendBatch(encodeBatch(columns, prefix));
+    return log.append(encodeBatch(columns, prefix));
   });
   events.receiptsLogged(workspaceName.format({ workspace }), count);
   return { sequence, firstIndex };

@@ -4,7 +4,9 @@ import { useStore } from "../../common/documents/testing.ts";
 import { DataLoss, Unavailable } from "../../common/errors/domain-error.ts";
 import { checkReceipt } from "./check-receipt.ts";
 import { type LogCollections, openLogCollections } from "./log-documents.ts";
-import { receiptOf, receiptsOf, trustIn, useKeys, useLog, WORKSPACE } from "./testing/use-log.ts";
+import { decodeReceipt } from "./receipt.ts";
+import { batchOfFacts, batchOfInferences, factsOf, WORKSPACE } from "./testing/inferences.ts";
+import { trustIn, useKeys, useLog } from "./testing/use-log.ts";
 
 /** The collections with a fault before or after chosen writes. */
 function faulty(
@@ -46,7 +48,7 @@ describe("receipt-log and crashes", () => {
         const store = await useStore();
         const collections = await openLogCollections(store);
         const first = await useLog(store, keys);
-        await first.append(receiptsOf(keys, 0, 200));
+        await first.append(batchOfInferences(keys, 0, 200));
         // From the write on nothing of this process reaches the store: it is dead.
         let isDead = false;
         // The head may be on its way when a write of the background is the one that dies.
@@ -64,7 +66,7 @@ describe("receipt-log and crashes", () => {
         const acknowledged = new Map<number, number>();
         for (let i = 200; i < 240 && !isDead; i++) {
           const from = i * 100;
-          await dying.append(receiptsOf(keys, from, from + 100)).then(
+          await dying.append(batchOfInferences(keys, from, from + 100)).then(
             (index) => {
               acknowledged.set(index, from);
             },
@@ -73,7 +75,7 @@ describe("receipt-log and crashes", () => {
         }
         expect(isDead, `${at} is written`).toBe(true);
         const next = await useLog(store, keys);
-        const place = await next.append([receiptOf(keys, 1)]);
+        const place = await next.append(batchOfInferences(keys, 1));
         const where = `died ${when} ${at}`;
         expect((place - 200) % 100, where).toBe(0);
         expect(place - 200, where).toBeGreaterThanOrEqual(acknowledged.size * 100);
@@ -102,7 +104,7 @@ describe("receipt-log and crashes", () => {
     });
     const places: number[] = [];
     for (let i = 0; i < 5; i++)
-      places.push(await log.append(receiptsOf(keys, i * 70, i * 70 + 70)));
+      places.push(await log.append(batchOfInferences(keys, i * 70, i * 70 + 70)));
     expect(places).toEqual([0, 70, 140, 210, 280]);
     const clean = await useLog(store, keys);
     expect((await clean.head())!.checkpoint.size).toBe(350);
@@ -144,17 +146,17 @@ describe("receipt-log and crashes", () => {
       collections: { heads, bodies, batches, tiles, ids },
     });
     // The log's first head; one that is the newest still; one with others' heads on top.
-    expect(await log.append(receiptsOf(keys, 0, 5))).toBe(0);
+    expect(await log.append(batchOfInferences(keys, 0, 5))).toBe(0);
     expect(isLost).toBe(false);
     isLost = true;
-    expect(await log.append(receiptsOf(keys, 5, 9))).toBe(5);
+    expect(await log.append(batchOfInferences(keys, 5, 9))).toBe(5);
     expect(isLost).toBe(false);
     isLost = true;
     meanwhile = async () => {
-      await other.append(receiptsOf(keys, 100, 103));
-      await other.append(receiptsOf(keys, 103, 104));
+      await other.append(batchOfInferences(keys, 100, 103));
+      await other.append(batchOfInferences(keys, 103, 104));
     };
-    expect(await log.append(receiptsOf(keys, 9, 12))).toBe(9);
+    expect(await log.append(batchOfInferences(keys, 9, 12))).toBe(9);
     expect(isLost).toBe(false);
     expect((await other.head())!.checkpoint.size).toBe(16);
     for (const [id, index] of [
@@ -168,6 +170,28 @@ describe("receipt-log and crashes", () => {
       expect(found.map((entry) => entry.index)).toEqual([index]);
     }
   });
+
+  it("logs a batch as it was stored where it comes again under another key", async () => {
+    const keys = await useKeys();
+    const store = await useStore();
+    const dying = await useLog(store, keys, {
+      collections: faulty(await openLogCollections(store), (write) => {
+        if (write === "heads") throw new DataLoss("killed", { reason: 17 });
+      }),
+    });
+    const facts = [0, 1, 2].map(factsOf);
+    const former = keys.current.keyId;
+    const lost = dying.append(batchOfFacts(keys, facts, 1n));
+    await expect(lost).rejects.toBeInstanceOf(DataLoss);
+    await keys.rotate();
+    const log = await useLog(store, keys);
+    expect(await log.append(batchOfFacts(keys, facts, 1n))).toBe(0);
+    for (const index of facts.keys()) {
+      const evidence = await log.prove(index);
+      expect(decodeReceipt(evidence.receipt).keyId).toBe(former);
+      expect(checkReceipt(evidence, trustIn(keys)).valid).toBe(true);
+    }
+  });
 });
 
 describe("receipt-log refuses to go on", () => {
@@ -176,9 +200,9 @@ describe("receipt-log refuses to go on", () => {
     const store = await useStore();
     const { heads } = await openLogCollections(store);
     const log = await useLog(store, keys);
-    await log.append(receiptsOf(keys, 0, 5));
+    await log.append(batchOfInferences(keys, 0, 5));
     const early = (await heads.findOne({ _id: WORKSPACE }))!;
-    await log.append(receiptsOf(keys, 5, 9));
+    await log.append(batchOfInferences(keys, 5, 9));
     const late = (await heads.findOne({ _id: WORKSPACE }))!;
     const tail = Uint8Array.from(late.tail);
     tail[40]! ^= 1;
@@ -194,15 +218,15 @@ describe("receipt-log refuses to go on", () => {
     ] as const) {
       await heads.putOne(bad);
       await expect(log.head()).rejects.toThrow(why);
-      await expect(log.append([receiptOf(keys, 9)])).rejects.toBeInstanceOf(DataLoss);
+      await expect(log.append(batchOfInferences(keys, 9))).rejects.toBeInstanceOf(DataLoss);
     }
     // Set back and gone on with by a replica that could not know: caught by one that could.
     await heads.putOne(early);
     const fooled = await useLog(store, keys);
-    await fooled.append(receiptsOf(keys, 20, 30));
+    await fooled.append(batchOfInferences(keys, 20, 30));
     await expect(log.head()).rejects.toThrow(/forked/);
     await heads.putOne(late);
-    expect(await log.append([receiptOf(keys, 9)])).toBe(9);
+    expect(await log.append(batchOfInferences(keys, 9))).toBe(9);
   });
 
   it("without a tile", async () => {
@@ -210,8 +234,8 @@ describe("receipt-log refuses to go on", () => {
     const store = await useStore();
     const { tiles } = await openLogCollections(store);
     const log = await useLog(store, keys);
-    await log.append(receiptsOf(keys, 0, 300));
-    await log.append(receiptsOf(keys, 300, 310));
+    await log.append(batchOfInferences(keys, 0, 300));
+    await log.append(batchOfInferences(keys, 300, 310));
     await tiles.deleteOne(`${WORKSPACE}/tiles/0/0`);
     const other = await useLog(store, keys);
     await expect(other.prove(3)).rejects.toThrow(/tile 0\/0 is missing/);

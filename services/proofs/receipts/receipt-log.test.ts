@@ -8,17 +8,16 @@ import { parseCheckpoint } from "./checkpoint.ts";
 import { openLogCollections } from "./log-documents.ts";
 import { rootOfLeaves } from "./merkle-tree.ts";
 import { serverTree } from "./node-hash.ts";
-import { decodeReceipt, encodeReceipt, receiptPrefix } from "./receipt.ts";
+import { decodeReceipt } from "./receipt.ts";
 import { SigningKeys } from "./signing-key.ts";
 import {
-  receiptOf,
+  batchOfFacts,
+  batchOfInferences,
+  factsOf,
   receiptsOf,
-  trustIn,
-  useFolder,
-  useKeys,
-  useLog,
   WORKSPACE,
-} from "./testing/use-log.ts";
+} from "./testing/inferences.ts";
+import { trustIn, useFolder, useKeys, useLog } from "./testing/use-log.ts";
 
 const bytesOf = (list: readonly { receipt: Uint8Array }[]) =>
   list.map(({ receipt }) => Buffer.from(receipt).toString("latin1"));
@@ -30,7 +29,7 @@ describe("receipt-log", () => {
     const all = receiptsOf(keys, 0, 1_300);
     let size = 0;
     for (const next of [1, 2, 3, 255, 256, 257, 511, 513, 700, 1_300]) {
-      expect(await log.append(all.slice(size, next))).toBe(size);
+      expect(await log.append(batchOfInferences(keys, size, next))).toBe(size);
       size = next;
       const { checkpoint } = (await log.head())!;
       expect(checkpoint.size).toBe(size);
@@ -55,7 +54,7 @@ describe("receipt-log", () => {
     for (let from = 0; from < all.length; from += 10_000) {
       const calls: Promise<number>[] = [];
       for (let at = from; at < from + 10_000; at += 1_000) {
-        calls.push(log.append(all.slice(at, at + 1_000)));
+        calls.push(log.append(batchOfInferences(keys, at, at + 1_000)));
       }
       await Promise.all(calls);
     }
@@ -79,7 +78,7 @@ describe("receipt-log", () => {
     const log = await useLog(await useStore(), keys);
     const heads: string[] = [];
     for (let at = 0; at < 600; at += 60) {
-      await log.append(receiptsOf(keys, at, at + 60));
+      await log.append(batchOfInferences(keys, at, at + 60));
       heads.push((await log.head())!.text);
       for (const older of heads) {
         const { path, checkpoint } = await log.proveConsistency(parseCheckpoint(older).size);
@@ -95,9 +94,9 @@ describe("receipt-log", () => {
     const keys = await useKeys();
     const log = await useLog(await useStore(), keys, { flushIntervalMs: 5 });
     const places = await Promise.all([
-      log.append(receiptsOf(keys, 0, 700)),
-      log.append(receiptsOf(keys, 700, 1_400)),
-      log.append([receiptOf(keys, 1_400), receiptOf(keys, 5, { timeUs: 7 })]),
+      log.append(batchOfInferences(keys, 0, 700)),
+      log.append(batchOfInferences(keys, 700, 1_400)),
+      log.append(batchOfFacts(keys, [factsOf(1_400), { ...factsOf(5), timeUs: 7 }])),
     ]);
     expect(places).toEqual([0, 700, 1_400]);
     expect(decodeReceipt((await log.get(1_399)).receipt).inferenceId).toBe("inference-1399");
@@ -119,7 +118,7 @@ describe("receipt-log", () => {
     const { heads } = await openLogCollections(store);
     const log = await useLog(store, keys, { flushIntervalMs: 3_600_000 });
     const starts = Array.from({ length: 8 }, (_, i) => i * 1_024);
-    const calls = starts.map((start) => log.append(receiptsOf(keys, start, start + 1_024)));
+    const calls = starts.map((start) => log.append(batchOfInferences(keys, start, start + 1_024)));
     expect(await Promise.all(calls)).toEqual(starts);
     expect(await heads.findOne({ _id: WORKSPACE })).toMatchObject({ version: 1, size: 8_192 });
   });
@@ -127,7 +126,9 @@ describe("receipt-log", () => {
   it("logs at once what waits when it is closed", async () => {
     const keys = await useKeys();
     const log = await useLog(await useStore(), keys, { flushIntervalMs: 3_600_000 });
-    const calls = [0, 1_024].map((start) => log.append(receiptsOf(keys, start, start + 1_024)));
+    const calls = [0, 1_024].map((start) =>
+      log.append(batchOfInferences(keys, start, start + 1_024)),
+    );
     await log[Symbol.asyncDispose]();
     expect(await Promise.all(calls)).toEqual([0, 1_024]);
   });
@@ -137,7 +138,7 @@ describe("receipt-log", () => {
     const store = await useStore();
     const collections = await openLogCollections(store);
     const log = await useLog(store, keys, { flushIntervalMs: 0 });
-    for (let i = 0; i < 300; i++) await log.append(receiptsOf(keys, i * 3, i * 3 + 3));
+    for (let i = 0; i < 300; i++) await log.append(batchOfInferences(keys, i * 3, i * 3 + 3));
     await log[Symbol.asyncDispose]();
     expect(await collections.ids.findOne({ _id: `${WORKSPACE}/ids/2/0/0` })).toBeDefined();
     const search = async () => {
@@ -152,45 +153,15 @@ describe("receipt-log", () => {
     await search();
   });
 
-  it("refuses what is no receipt of the workspace, and appends nothing of that call", async () => {
-    const keys = await useKeys();
-    const log = await useLog(await useStore(), keys);
-    const good = receiptOf(keys, 0);
-    const foreign = Buffer.from(
-      Buffer.from(good).toString("latin1").replaceAll("acme", "evil"),
-      "latin1",
-    );
-    // As long a name, and one that only begins with ours.
-    const longer = Buffer.from(
-      encodeReceipt(
-        receiptPrefix({ ...decodeReceipt(good), workspace: `${WORKSPACE}2` }),
-        decodeReceipt(good),
-      ),
-    );
-    for (const bad of [
-      foreign,
-      longer,
-      good.subarray(1),
-      good.subarray(0, -1),
-      new Uint8Array(0),
-    ]) {
-      expect(() => log.append([good, bad])).toThrow(InvalidArgument);
-    }
-    expect(() => log.append([])).toThrow(InvalidArgument);
-    expect(() => log.append(receiptsOf(keys, 0, 1_025))).toThrow(InvalidArgument);
-    expect(await log.head()).toBeUndefined();
-    expect(await log.append([good])).toBe(0);
-  });
-
   it("bounds what waits, logs it at the end, and takes nothing after", async () => {
     const keys = await useKeys();
     const store = await useStore();
     const log = await useLog(store, keys, { waitingMax: 10, flushIntervalMs: 60_000 });
-    const first = log.append(receiptsOf(keys, 0, 10));
-    expect(() => log.append([receiptOf(keys, 10)])).toThrow(/10 receipts wait/);
+    const first = log.append(batchOfInferences(keys, 0, 10));
+    expect(() => log.append(batchOfInferences(keys, 10))).toThrow(/10 receipts wait/);
     await log[Symbol.asyncDispose]();
     expect(await first).toBe(0);
-    expect(() => log.append([receiptOf(keys, 10)])).toThrow(Unavailable);
+    expect(() => log.append(batchOfInferences(keys, 10))).toThrow(Unavailable);
   });
 
   it("keeps the logs of two workspaces apart", async () => {
@@ -198,7 +169,7 @@ describe("receipt-log", () => {
     const store = await useStore();
     const log = await useLog(store, keys);
     const other = await useLog(store, keys, { workspace: "workspaces/acme2" });
-    await log.append([receiptOf(keys, 0)]);
+    await log.append(batchOfInferences(keys, 0));
     expect(await other.head()).toBeUndefined();
     await expect(other.get(0)).rejects.toBeInstanceOf(NotFound);
     expect(await other.find("inference-0")).toEqual([]);
@@ -214,7 +185,7 @@ describe("receipt-log with several replicas", () => {
     const places = new Map<number, number>();
     for (let i = 0; i < 300; i++) {
       appended.push(
-        logs[i % 3]!.append([receiptOf(keys, i)]).then((index) => {
+        logs[i % 3]!.append(batchOfInferences(keys, i)).then((index) => {
           places.set(index, i);
         }),
       );
@@ -239,10 +210,10 @@ describe("receipt-log with several replicas", () => {
     const [mine, theirs] = [await SigningKeys.open(folder), await SigningKeys.open(folder)];
     const store = await useStore();
     const [log, other] = [await useLog(store, mine), await useLog(store, theirs)];
-    await log.append([receiptOf(mine, 0)]);
+    await log.append(batchOfInferences(mine, 0));
     await theirs.rotate();
-    await other.append([receiptOf(theirs, 1)]);
-    expect(await log.append([receiptOf(mine, 2)])).toBe(2);
+    await other.append(batchOfInferences(theirs, 1));
+    expect(await log.append(batchOfInferences(mine, 2))).toBe(2);
     for (const index of [0, 1, 2]) {
       expect(checkReceipt(await other.prove(index), trustIn(theirs)).valid).toBe(true);
     }
@@ -256,14 +227,15 @@ describe("receipt-log retention", () => {
     const keys = await useKeys();
     const store = await useStore({ clock });
     const log = await useLog(store, keys, { clock, retentionMs: 60_000, flushIntervalMs: 0 });
-    for (let i = 0; i < 40; i++) await log.append(receiptsOf(keys, i * 10, i * 10 + 10));
+    for (let i = 0; i < 40; i++) await log.append(batchOfInferences(keys, i * 10, i * 10 + 10));
     const kept = await log.prove(17);
     const older = (await log.head())!.text;
     now += 60_001;
     await expect(log.get(17)).rejects.toThrow(/has expired; its hash is still in the log/);
     expect(await log.find("inference-17")).toEqual([]);
     expect(await log.list({ limit: 5 })).toEqual([]);
-    for (let i = 0; i < 20; i++) await log.append(receiptsOf(keys, 400 + i * 10, 410 + i * 10));
+    for (let i = 0; i < 20; i++)
+      await log.append(batchOfInferences(keys, 400 + i * 10, 410 + i * 10));
     expect((await log.find("inference-405")).map(({ index }) => index)).toEqual([405]);
     expect(await log.find("inference-17")).toEqual([]);
     expect(await log.list({ limit: 1_000 })).toHaveLength(200);

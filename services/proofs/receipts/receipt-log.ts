@@ -10,11 +10,11 @@ import { AppendLine } from "./append-line.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { ID_HASH_BYTES, writeIdHash } from "./id-hash.ts";
 import { IdIndex } from "./id-index.ts";
-import { BATCH_RECEIPTS_MAX, type LogCollections, type RecentBatch } from "./log-documents.ts";
+import type { LogCollections, RecentBatch } from "./log-documents.ts";
 import { LogTree } from "./log-tree.ts";
 import type { LogView } from "./log-view.ts";
 import { LogWriter } from "./log-writer.ts";
-import { checkLoggable, type PendingBatch } from "./pending-batch.ts";
+import type { PendingBatch } from "./pending-batch.ts";
 import type { ReceiptEvidence } from "./proof-text.ts";
 import { decodeReceipt } from "./receipt.ts";
 import { unpackReceipts } from "./receipt-page.ts";
@@ -64,7 +64,6 @@ function originOf(logName: string, workspace: string): string {
 export class ReceiptLog implements AsyncDisposable {
   readonly origin: string;
   readonly #collections: LogCollections;
-  readonly #workspace: Uint8Array;
   readonly #tree: LogTree;
   readonly #batches: StoredBatches;
   readonly #index: IdIndex;
@@ -75,7 +74,6 @@ export class ReceiptLog implements AsyncDisposable {
     const { workspace, collections, keys, clock, retentionMs } = options;
     this.#collections = collections;
     this.origin = originOf(options.logName, workspace);
-    this.#workspace = new TextEncoder().encode(workspace);
     this.#tree = new LogTree(workspace, collections.tiles);
     this.#batches = new StoredBatches(workspace, collections.batches);
     this.#index = new IdIndex(workspace, collections.ids, this.#batches);
@@ -103,32 +101,16 @@ export class ReceiptLog implements AsyncDisposable {
   }
 
   /**
-   * Appends up to 1,024 receipts, one after the other, and resolves with the index of the first
-   * once they are in the log for good. The bytes are kept and must not be changed. A store that is
-   * away is waited for; a call that is rejected because the log was closed may still have succeeded.
-   * @throws InvalidArgument, and nothing is appended; ResourceExhausted when too many wait;
-   *   Unavailable (DRAINING) after closing; DataLoss.
+   * Appends a batch, and resolves with the index of its first receipt once all are in the log for
+   * good. One whose name was logged before is not logged again, by whichever replica and however
+   * long ago, as long as bodies are kept: then it resolves with the index that it has. A store that
+   * is away is waited for; a call that is rejected because the log was closed may still have
+   * succeeded.
+   * @throws InvalidArgument when the name was used for other inferences; ResourceExhausted when too
+   *   many wait; Unavailable (DRAINING) after closing; DataLoss.
    */
-  append(receipts: readonly Uint8Array[]): Promise<number> {
-    if (receipts.length < 1 || receipts.length > BATCH_RECEIPTS_MAX) {
-      const what = `1 to ${BATCH_RECEIPTS_MAX} receipts are appended at once`;
-      throw new InvalidArgument(`${what}; got ${receipts.length}.`, {
-        reason: ErrorReason.INVALID_FIELD,
-        violations: [{ field: "receipts", description: what }],
-      });
-    }
-    const workspace = this.#workspace;
-    return this.#line.add(receipts.map((one, index) => checkLoggable(one, { index, workspace })));
-  }
-
-  /**
-   * The same of a batch that its sender has named. One whose name was logged before is not logged
-   * again, by whichever replica and however long ago, as long as bodies are kept: then it resolves
-   * with the index that it has.
-   * @throws InvalidArgument when the name was used for other inferences.
-   */
-  appendBatch(batch: PendingBatch): Promise<number> {
-    return this.#line.addBatch(batch);
+  append(batch: PendingBatch): Promise<number> {
+    return this.#line.add(batch);
   }
 
   /** The current head; undefined where nothing was ever appended. */

@@ -2,13 +2,13 @@ import { describe, expect, it } from "vitest";
 import { sha256 } from "../../common/receipts/sha256.ts";
 import {
   decodeReceipt,
-  encodeReceipt,
   fieldOffsets,
   MalformedReceipt,
   type Receipt,
   receiptPrefix,
 } from "./receipt.ts";
 import { ReceiptPage, unpackReceipts } from "./receipt-page.ts";
+import { encodeReceipt } from "./testing/encode-receipt.ts";
 
 const RECEIPT: Receipt = {
   keyId: "000102030405060708090a0b0c0d0e0f",
@@ -60,21 +60,13 @@ describe("receipt", () => {
   });
 
   it.each([
-    ["timeUs", { timeUs: -1 }],
-    ["timeUs", { timeUs: 1.5 }],
-    ["timeUs", { timeUs: 2 ** 53 }],
-    ["rows", { rows: 2 ** 32 }],
-    ["rows", { rows: Number.NaN }],
-    ["context", { context: new Uint8Array(257) }],
-    ["inferenceId", { inferenceId: "" }],
-    ["inferenceId", { inferenceId: "x".repeat(1_025) }],
-    ["inferenceId", { inferenceId: "\ud800" }],
     ["workspace", { workspace: "" }],
+    ["deployment", { deployment: "x".repeat(1_025) }],
+    ["modelVersion", { modelVersion: "\ud800" }],
     ["keyId", { keyId: RECEIPT.keyId.toUpperCase() }],
     ["modelDigest", { modelDigest: new Uint8Array(31) }],
-    ["outputDigest", { outputDigest: new Uint8Array(33) }],
   ])("refuses a wrong %s", (field, change) => {
-    expect(() => encode({ ...RECEIPT, ...change })).toThrow(new RegExp(`^${field}: `));
+    expect(() => receiptPrefix({ ...RECEIPT, ...change })).toThrow(new RegExp(`^${field}: `));
   });
 
   it("has one encoding: what decodes, encodes to the same bytes again", () => {

@@ -33,9 +33,6 @@ export const CONTEXT_BYTES_MAX = 256;
 export const TEXT_BYTES_MAX = 1_024;
 export const RECEIPT_BYTES_MAX = MAGIC.length + 11 * 2 + 4 * TEXT_BYTES_MAX + 512;
 
-/** Up to this a loop is faster than an encoder. */
-const ASCII_CHARS_MAX = 64;
-
 export const ROWS_MAX = 2 ** 32 - 1;
 
 /** What is the same for every inference of one version under one key. */
@@ -85,47 +82,26 @@ export function receiptPrefix(subject: ReceiptSubject): ReceiptPrefix {
   if (!/^[0-9a-f]{32}$/.test(subject.keyId)) {
     throw new MalformedReceipt("keyId: expected 32 lower-case hex digits");
   }
+  if (subject.modelDigest.length !== HASH_BYTES) {
+    throw new MalformedReceipt(`modelDigest: expected a SHA-256 of ${HASH_BYTES} bytes`);
+  }
   const fields = [
     bytesOfHex(subject.keyId),
     textField("workspace", subject.workspace),
     textField("deployment", subject.deployment),
     textField("modelVersion", subject.modelVersion),
-    digestField("modelDigest", subject.modelDigest),
+    subject.modelDigest,
   ];
   const length = fields.reduce((sum, field) => sum + 2 + field.length, MAGIC.length);
   const bytes = new Uint8Array(length);
   bytes.set(MAGIC);
   let offset = MAGIC.length;
   for (const field of fields) {
-    offset = putField(bytes, offset, field);
+    bytes[offset] = field.length >>> 8;
+    bytes[offset + 1] = field.length;
+    bytes.set(field, offset + 2);
+    offset += 2 + field.length;
   }
-  return bytes;
-}
-
-/** The bytes of a receipt. @throws MalformedReceipt */
-export function encodeReceipt(prefix: ReceiptPrefix, facts: InferenceFacts): Uint8Array {
-  const { timeUs, rows, inferenceId, context } = facts;
-  if (!Number.isSafeInteger(timeUs) || timeUs < 0) {
-    throw new MalformedReceipt("timeUs: expected whole microseconds, 0 to 2^53 - 1");
-  }
-  if (!Number.isInteger(rows) || rows < 0 || rows > ROWS_MAX) {
-    throw new MalformedReceipt(`rows: expected a whole number, 0 to ${ROWS_MAX}`);
-  }
-  if (context.length > CONTEXT_BYTES_MAX) {
-    throw new MalformedReceipt(`context: at most ${CONTEXT_BYTES_MAX} bytes`);
-  }
-  const id = textField("inferenceId", inferenceId);
-  const fixed = 2 + 8 + 2 + 4 + 2 + 2 + 2 * (2 + HASH_BYTES);
-  const bytes = new Uint8Array(prefix.length + fixed + id.length + context.length);
-  bytes.set(prefix);
-  let offset = putLength(bytes, prefix.length, 8);
-  offset = putUint32(bytes, offset, Math.floor(timeUs / 2 ** 32));
-  offset = putUint32(bytes, offset, timeUs % 2 ** 32);
-  offset = putUint32(bytes, putLength(bytes, offset, 4), rows);
-  offset = putField(bytes, offset, id);
-  offset = putField(bytes, offset, context);
-  offset = putField(bytes, offset, digestField("inputDigest", facts.inputDigest));
-  putField(bytes, offset, digestField("outputDigest", facts.outputDigest));
   return bytes;
 }
 
@@ -197,30 +173,14 @@ const FIELDS: readonly (readonly [name: string, min: number, max: number])[] = [
 ];
 
 function textField(name: string, text: string): Uint8Array {
-  const bytes = asciiOf(text) ?? utf8Of(name, text);
+  if (!text.isWellFormed()) {
+    throw new MalformedReceipt(`${name}: holds half a surrogate pair`);
+  }
+  const bytes = utf8.encode(text);
   if (bytes.length < 1 || bytes.length > TEXT_BYTES_MAX) {
     throw new MalformedReceipt(`${name}: expected 1 to ${TEXT_BYTES_MAX} bytes of UTF-8`);
   }
   return bytes;
-}
-
-/** Ids are ASCII and short, which an encoder is slow at. */
-function asciiOf(text: string): Uint8Array | undefined {
-  if (text.length > ASCII_CHARS_MAX) return undefined;
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 0x7f) return undefined;
-    bytes[i] = code;
-  }
-  return bytes;
-}
-
-function utf8Of(name: string, text: string): Uint8Array {
-  if (!text.isWellFormed()) {
-    throw new MalformedReceipt(`${name}: holds half a surrogate pair`);
-  }
-  return utf8.encode(text);
 }
 
 function textOf(name: string, bytes: Uint8Array): string {
@@ -231,35 +191,8 @@ function textOf(name: string, bytes: Uint8Array): string {
   }
 }
 
-function digestField(name: string, digest: Uint8Array): Uint8Array {
-  if (digest.length !== HASH_BYTES) {
-    throw new MalformedReceipt(`${name}: expected a SHA-256 of ${HASH_BYTES} bytes`);
-  }
-  return digest;
-}
-
 function bytesOfHex(hex: string): Uint8Array {
   return Uint8Array.from(hex.match(/../g)!, (pair) => Number.parseInt(pair, 16));
-}
-
-function putField(target: Uint8Array, offset: number, field: Uint8Array): number {
-  const start = putLength(target, offset, field.length);
-  target.set(field, start);
-  return start + field.length;
-}
-
-function putLength(target: Uint8Array, offset: number, length: number): number {
-  target[offset] = length >>> 8;
-  target[offset + 1] = length;
-  return offset + 2;
-}
-
-function putUint32(target: Uint8Array, offset: number, value: number): number {
-  target[offset] = value >>> 24;
-  target[offset + 1] = value >>> 16;
-  target[offset + 2] = value >>> 8;
-  target[offset + 3] = value;
-  return offset + 4;
 }
 
 function getUint32(bytes: Uint8Array, offset: number): number {

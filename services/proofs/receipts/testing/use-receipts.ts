@@ -12,8 +12,8 @@ import { sha256 } from "../../../common/receipts/sha256.ts";
 import { Channel, createClient } from "../../../common/rpc/client.ts";
 import type { Client } from "../../../common/rpc/context.ts";
 import { useFolder } from "../../../common/testing/use-folder.ts";
+import { MODEL_FILE, START_US, WORKSPACE } from "./inferences.ts";
 import { type StartReceiptsOptions, startReceipts } from "./start-receipts.ts";
-import { MODEL_FILE, START_US, WORKSPACE } from "./use-log.ts";
 
 export type ReceiptsClient = Client<typeof ReceiptService>;
 

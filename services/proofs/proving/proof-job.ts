@@ -69,6 +69,34 @@ export function answeredBy(circuit: Circuit): AnsweredBy {
   return { circuitUid: circuit.uid, modelCommitment: model, circuitHash: constraints, zkey };
 }
 
+/** Whether a job says all that its rows are proved with; one of another release need not. */
+export function isProvable(job: Partial<ProofJob>): boolean {
+  const { answeredBy, answers, proofs, rowCount, rowsDone } = job;
+  return (
+    typeof answeredBy?.circuitUid === "string" &&
+    answers != null &&
+    Array.isArray(proofs) &&
+    Number.isSafeInteger(rowCount) &&
+    Number.isSafeInteger(rowsDone)
+  );
+}
+
+/** @throws FailedPrecondition where a job is not provable */
+export function requireProvable(job: ProofJob): void {
+  if (isProvable(job)) {
+    return;
+  }
+  const description = "does not say all that its rows are proved with";
+  throw new FailedPrecondition(
+    `${job._id} ${description}: another release of the server stored it. Ask for the rows again.`,
+    {
+      reason: ErrorReason.STATE_FORBIDS,
+      metadata: { resource: job._id },
+      violations: [{ type: "JOB", subject: job._id, description }],
+    },
+  );
+}
+
 /**
  * That the circuit which has the job's name of it by now is the one that answered.
  * @throws FailedPrecondition where it is another, or has another key

@@ -12,7 +12,7 @@ import { ResourceExhausted } from "../../common/errors/domain-error.ts";
 import { isEnded } from "../../common/jobs/job.ts";
 import { type JobStore, priorityOf } from "../../common/jobs/job-store.ts";
 import type { ProofsEvents } from "../events.ts";
-import type { ProofJob } from "./proof-job.ts";
+import { isProvable, type ProofJob } from "./proof-job.ts";
 
 /** A proof of a small model takes less; whoever is refused may try once a few are done. */
 const RETRY_AFTER_MS = 5_000;
@@ -131,12 +131,11 @@ export class ProofQueue implements AsyncDisposable {
     } else {
       this.#add({
         name: job._id,
-        circuitUid: job.answeredBy.circuitUid,
+        ...waitingPart(job),
         workspace: job.workspace,
         priority: priorityOf(job),
         createMs: job.createTime.getTime(),
         version: job.version,
-        rowsLeft: job.rowCount - job.rowsDone,
         leaseEndMs: job.state === "QUEUED" ? undefined : job.lease?.until.getTime(),
         inputs: job.inputs?.digest,
       });
@@ -241,6 +240,13 @@ export class ProofQueue implements AsyncDisposable {
       }
     }
   }
+}
+
+/** What of a job waits: no rows where they cannot be proved, of which whoever takes it says why. */
+function waitingPart(job: ProofJob): Pick<Entry, "circuitUid" | "rowsLeft"> {
+  return isProvable(job)
+    ? { circuitUid: job.answeredBy.circuitUid, rowsLeft: job.rowCount - job.rowsDone }
+    : { circuitUid: "", rowsLeft: 0 };
 }
 
 function isQueued({ leaseEndMs }: Entry): boolean {

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ProofJob_State as State } from "../../../gen/plinth/proofs/v1/proof_pb.js";
+import { withoutStamps } from "../../common/documents/resource.ts";
 import { useFolder } from "../../common/testing/use-folder.ts";
-import { requireSameCircuit } from "./proof-job.ts";
+import { type ProofJob, requireSameCircuit } from "./proof-job.ts";
 import { mustGiveWay } from "./prove-rows.ts";
 import {
   addCircuit,
@@ -243,6 +244,33 @@ describe("a circuit that was removed, and whose name another has now", () => {
     requireSameCircuit(job, circuit);
     const rekeyed = { ...circuit, key: { ...circuit.key!, zkey: "5".repeat(64) } };
     expect(() => requireSameCircuit(job, rekeyed)).toThrow(/has another key/);
+  });
+});
+
+describe("a job that another release stored", () => {
+  it.each([
+    ["what answered", ({ answeredBy: _, ...job }: ProofJob) => job],
+    ["what was answered", (job: ProofJob) => ({ ...job, answers: null })],
+    ["how many rows it has", ({ rowCount: _, ...job }: ProofJob) => job],
+  ])("without %s fails and says so, and stops nobody", async (_, change) => {
+    const folder = useFolder();
+    const before = await startProving({ folder });
+    const circuit = await addCircuit(before);
+    const old = await before.client.proveInference(request(circuit, rowsOfX(3)));
+    const { collection } = before.proving.jobs;
+    const stored = await before.proving.jobs.get(old.name);
+    const changed = change(withoutStamps<ProofJob>(stored)) as ProofJob;
+    await collection.replaceOne(changed, { ifVersion: stored.version });
+    await before[Symbol.asyncDispose]();
+
+    const rig = await useProving({ folder, config: { queueRowsMax: 3 } });
+    const { name } = await rig.client.proveInference(request(circuit, rowsOfX(3)));
+    rig.proving.start();
+    expect(await watched(rig, name)).toMatchObject({ state: State.SUCCEEDED });
+    const ended = async () => (await rig.proving.jobs.get(old.name)).state;
+    await expect.poll(ended, { timeout: 20_000 }).toBe("FAILED");
+    const { error } = await rig.proving.jobs.get(old.name);
+    expect(error).toMatchObject({ message: expect.stringContaining("Ask for the rows again") });
   });
 });
 

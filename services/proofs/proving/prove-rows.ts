@@ -12,7 +12,12 @@ import type { Prover } from "../prover/prover-port.ts";
 import type { Workshop } from "../workshop/workshop-port.ts";
 import { type AnsweredRow, answersOf, inputsOf, readPart, rowInputs } from "./job-parts.ts";
 import { PROOF_FILE_KIND, type ProofFile } from "./proof-file.ts";
-import { type ProofJob, type ProofPhase, requireSameCircuit } from "./proof-job.ts";
+import {
+  type ProofJob,
+  type ProofPhase,
+  requireProvable,
+  requireSameCircuit,
+} from "./proof-job.ts";
 import type { ProofQueue } from "./proof-queue.ts";
 import type { ProofDocument, ProofStore } from "./proof-store.ts";
 import { type ProvedRow, type ProvingFiles, proveRow } from "./prove-row.ts";
@@ -66,6 +71,7 @@ async function proveJob(
 ): Promise<Partial<ProofJob> | typeof HAND_BACK> {
   const { clock, files, queue } = deps;
   const startMs = clock.monotonicMs();
+  requireProvable(job.job);
   showPhase(job, "waiting");
   await using scratch = await files.scratch("prove");
   const batch = await openBatch(deps, job.job, scratch.path);

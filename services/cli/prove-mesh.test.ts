@@ -6,9 +6,9 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
-import { encodeModel, floats } from "../common/testing/onnx-writer.ts";
 import { smallPtau } from "../proofs/prover/testing/files.ts";
 import { fileFolder, plinth, shareMeshProcess, startPlinth } from "./testing.ts";
+import { TINY } from "./testing-models.ts";
 
 const EXAMPLES = fileURLToPath(new URL("../../examples/breast-cancer/", import.meta.url));
 const TRAINING = join(EXAMPLES, "training.csv");
@@ -20,20 +20,6 @@ const folder = fileFolder();
 const path = (name: string): string => join(folder, name);
 const mesh = shareMeshProcess(path("data"));
 const { run, json } = mesh;
-
-/** y = 2a - 3b + 1 */
-const TINY = encodeModel(
-  {
-    nodes: [
-      { op: "MatMul", inputs: ["x", "w"], outputs: ["wx"] },
-      { op: "Add", inputs: ["wx", "c"], outputs: ["y"] },
-    ],
-    inputs: [{ name: "x", datatype: "FP32", shape: ["N", 2] }],
-    outputs: [{ name: "y", datatype: "FP32", shape: ["N", 1] }],
-    initializers: [floats("w", [2, 1], [2, -3]), floats("c", [1], [1])],
-  },
-  { metadata: { "plinth.columns": '["a", "b"]' } },
-);
 
 /** The first row of the training data, by column. */
 function trainingRow(): Record<string, number> {

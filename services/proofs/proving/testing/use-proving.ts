@@ -60,6 +60,8 @@ export interface ProvingRig extends AsyncDisposable {
 export interface RigOptions {
   /** State of this or an earlier life. */
   readonly folder: string;
+  /** Absent: a store in the folder, which is closed in the end. */
+  readonly documents?: DocumentStore;
   readonly config?: Partial<ProofsConfig>;
   readonly principal?: Principal;
   readonly clock?: Clock;
@@ -73,7 +75,8 @@ export interface RigOptions {
 export async function startProving(options: RigOptions): Promise<ProvingRig> {
   const { folder, principal = anonymous, clock = systemClock, registry } = options;
   await using stack = new AsyncDisposableStack();
-  const documents = stack.use(await openSqliteStore({ path: join(folder, "store.db"), clock }));
+  const path = join(folder, "store.db");
+  const documents = options.documents ?? stack.use(await openSqliteStore({ path, clock }));
   const blobs = stack.use(await openBlobStore(`file:${join(folder, "blobs")}`));
   const workshop = stack.use(openWorkshop({ memoryBytesMax: 2 ** 30, compileTimeoutMs: 60_000 }));
   const prover = stack.use(openSnarkjsProver({ threads: 1 }));

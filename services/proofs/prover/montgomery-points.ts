@@ -4,8 +4,21 @@
 
 import { BASE_ORDER, COORDINATE_BYTES } from "../verifier/curve-points.ts";
 
+const RADIX_BITS = 256n;
+
 /** 1 / 2^256 in the field of the coordinates. */
-const R_INVERSE = inverse((1n << 256n) % BASE_ORDER);
+const R_INVERSE = inverse((1n << RADIX_BITS) % BASE_ORDER);
+
+/** A number as files hold a coordinate. */
+export function coordinateBytes(value: bigint): Uint8Array {
+  const scaled = (value << RADIX_BITS) % BASE_ORDER;
+  return Buffer.from(scaled.toString(16).padStart(2 * COORDINATE_BYTES, "0"), "hex").reverse();
+}
+
+/** The coordinates one after the other, as numbers; of the second group the real parts first. */
+export function coordinatesOf(bytes: Uint8Array): bigint[] {
+  return Array.from({ length: bytes.length / COORDINATE_BYTES }, (_, i) => coordinate(bytes, i));
+}
 
 /** A point of the first group: x then y, big-endian. */
 export function g1Uncompressed(bytes: Uint8Array): Uint8Array {
@@ -18,10 +31,14 @@ export function g2Uncompressed(bytes: Uint8Array): Uint8Array {
 }
 
 function word(bytes: Uint8Array, index: number): Uint8Array {
+  const value = coordinate(bytes, index);
+  return Buffer.from(value.toString(16).padStart(2 * COORDINATE_BYTES, "0"), "hex");
+}
+
+function coordinate(bytes: Uint8Array, index: number): bigint {
   const from = COORDINATE_BYTES * index;
   const reversed = Buffer.from(bytes.subarray(from, from + COORDINATE_BYTES)).reverse();
-  const value = (BigInt(`0x${reversed.toString("hex")}`) * R_INVERSE) % BASE_ORDER;
-  return Buffer.from(value.toString(16).padStart(2 * COORDINATE_BYTES, "0"), "hex");
+  return (BigInt(`0x${reversed.toString("hex")}`) * R_INVERSE) % BASE_ORDER;
 }
 
 function inverse(value: bigint): bigint {

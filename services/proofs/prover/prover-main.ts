@@ -1,13 +1,14 @@
 // The main module of the prover's processes. They alone load snarkjs and ffjavascript, which are
-// under the GPL-3.0; everything else talks to them.
+// under the GPL-3.0, and only for keys and PLONK; everything else talks to them.
 
 import { memoryUsage } from "node:process";
 import { serveTasks } from "../process/serve-tasks.ts";
-import { endThreads, limitThreads } from "./engine/curve.ts";
-import { PROVER_TASKS } from "./engine/prover-task-functions.ts";
+import { ProveThreads } from "./groth16/prove-threads.ts";
+import { endEngine, limitEngineThreads } from "./lazy-engine.ts";
+import { proverTasks } from "./prover-task-functions.ts";
 import type { ProverTasks } from "./prover-tasks.ts";
 
-/** Collecting takes 10 ms, a fifth of a small proof; files that snarkjs left open go with it. */
+/** Collecting takes 10 ms, as long as a small proof; files that snarkjs left open go with it. */
 const COLLECT_BYTES = 64 * 1024 * 1024;
 const COLLECT_TASKS = 32;
 
@@ -29,5 +30,12 @@ function usedBytes(): number {
   return heapUsed + external;
 }
 
-limitThreads(Math.max(1, Number(process.argv[2]) || 1));
-serveTasks<ProverTasks>(PROVER_TASKS, { afterTask: collect, onEnd: endThreads });
+const threads = Math.max(1, Number(process.argv[2]) || 1);
+limitEngineThreads(threads);
+const proveThreads = new ProveThreads(threads);
+serveTasks<ProverTasks>(proverTasks(proveThreads), {
+  afterTask: collect,
+  onEnd: async () => {
+    await Promise.all([proveThreads[Symbol.asyncDispose](), endEngine()]);
+  },
+});

@@ -1,5 +1,5 @@
 // What proving is to the rest of the service: keys and proofs, from files and to files. Drivers:
-// snarkjs in a process of ours, and a rapidsnark binary of the operator's for the proofs alone.
+// processes of ours, and a rapidsnark binary of the operator's for the Groth16 proofs alone.
 
 import type { KeyRecord } from "./key-record.ts";
 import type { PlonkProofResult, ProofResult, PtauRecord } from "./prover-tasks.ts";

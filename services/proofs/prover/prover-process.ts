@@ -1,4 +1,4 @@
-// A process of the prover, and the queue of its tasks. Nothing here loads snarkjs.
+// A process of the prover, and the queue of its tasks. Nothing of it is loaded here.
 
 import { fileURLToPath } from "node:url";
 import type { TaskProgram } from "../process/task-process.ts";

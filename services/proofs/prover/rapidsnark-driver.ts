@@ -1,4 +1,4 @@
-// Proofs by a rapidsnark binary that the operator installed: some times faster than snarkjs. It is
+// Proofs by a rapidsnark binary that the operator installed, in the place of our own prover. It is
 // native code under another licence that reads large files, so it runs in a process of its own with
 // limits, and what it gives is believed only when our own verifier says so.
 
@@ -34,7 +34,7 @@ const MEMORY_SLACK = 4;
 const SHELL = 'ulimit -c 0; (echo 800 > /proc/$$/oom_score_adj) 2>/dev/null; exec "$@"';
 
 /**
- * A prover that has its Groth16 proofs from the binary and all else from snarkjs' processes: what
+ * A prover that has its Groth16 proofs from the binary and all else from our own processes: what
  * surrounds a proof is done in the one for proofs, which no key keeps busy. The binary may have
  * memoryBytesMax too, or four times what was estimated for the circuit.
  */

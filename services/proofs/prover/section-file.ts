@@ -20,7 +20,8 @@ const READ_BYTES_MAX = 16 * 1024 * 1024;
 /** Files that are made of sections. */
 export type SectionedKind = "zkey" | "ptau" | "r1cs";
 
-interface Section {
+/** Where a section's content stands in its file, in bytes. */
+export interface SectionPlace {
   readonly at: number;
   readonly size: number;
 }
@@ -29,9 +30,9 @@ interface Section {
 export class SectionFile implements AsyncDisposable {
   readonly #file: FileHandle;
   readonly #kind: string;
-  readonly #sections: ReadonlyMap<number, Section>;
+  readonly #sections: ReadonlyMap<number, SectionPlace>;
 
-  private constructor(file: FileHandle, kind: string, sections: ReadonlyMap<number, Section>) {
+  private constructor(file: FileHandle, kind: string, sections: ReadonlyMap<number, SectionPlace>) {
     this.#file = file;
     this.#kind = kind;
     this.#sections = sections;
@@ -58,6 +59,17 @@ export class SectionFile implements AsyncDisposable {
   }
 
   /**
+   * Where a section stands, for whoever reads the file by other means.
+   *
+   * @throws InvalidArgument where it is missing.
+   */
+  place(section: number): SectionPlace {
+    const found = this.#sections.get(section);
+    if (!found) throw this.fault(`section ${section} is missing`);
+    return found;
+  }
+
+  /**
    * @throws InvalidArgument where the section is missing or has another number of bytes.
    */
   expectSize(section: number, size: number): void {
@@ -70,8 +82,7 @@ export class SectionFile implements AsyncDisposable {
 
   /** The bytes of a section, or the first of them. */
   async read(section: number, sizeMax = READ_BYTES_MAX): Promise<Buffer> {
-    const found = this.#sections.get(section);
-    if (!found) throw this.fault(`section ${section} is missing`);
+    const found = this.place(section);
     const size = Math.min(found.size, sizeMax);
     if (size > READ_BYTES_MAX) throw this.fault(`section ${section} is too long to be true`);
     return await readAt(this.#file, found.at, size);
@@ -79,7 +90,7 @@ export class SectionFile implements AsyncDisposable {
 
   /** An error that says what is wrong with this file. */
   fault(what: string): InvalidArgument {
-    return faultOf(this.#kind, what);
+    return fileFault(this.#kind, what);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -99,28 +110,31 @@ export async function fileDigest(
   return hash.digest("hex");
 }
 
-async function sectionsOf(file: FileHandle, kind: string): Promise<ReadonlyMap<number, Section>> {
+async function sectionsOf(
+  file: FileHandle,
+  kind: string,
+): Promise<ReadonlyMap<number, SectionPlace>> {
   const { size: fileSize } = await file.stat();
   const head = await readAt(file, 0, FILE_HEAD_BYTES);
   if (head.length < FILE_HEAD_BYTES || head.toString("latin1", 0, 4) !== kind) {
-    throw faultOf(kind, "it does not begin like one");
+    throw fileFault(kind, "it does not begin like one");
   }
   const count = head.readUInt32LE(8);
-  if (count > SECTIONS_MAX) throw faultOf(kind, `it claims to have ${count} sections`);
-  const sections = new Map<number, Section>();
+  if (count > SECTIONS_MAX) throw fileFault(kind, `it claims to have ${count} sections`);
+  const sections = new Map<number, SectionPlace>();
   let at = FILE_HEAD_BYTES;
   for (let i = 0; i < count; i += 1) {
     const sectionHead = await readAt(file, at, SECTION_HEAD_BYTES);
-    if (sectionHead.length < SECTION_HEAD_BYTES) throw faultOf(kind, "it is cut off");
+    if (sectionHead.length < SECTION_HEAD_BYTES) throw fileFault(kind, "it is cut off");
     const id = sectionHead.readUInt32LE(0);
     const size = Number(sectionHead.readBigUInt64LE(4));
     at += SECTION_HEAD_BYTES;
-    if (sections.has(id)) throw faultOf(kind, `it has section ${id} twice`);
-    if (at + size > fileSize) throw faultOf(kind, `it is cut off in section ${id}`);
+    if (sections.has(id)) throw fileFault(kind, `it has section ${id} twice`);
+    if (at + size > fileSize) throw fileFault(kind, `it is cut off in section ${id}`);
     sections.set(id, { at, size });
     at += size;
   }
-  if (at !== fileSize) throw faultOf(kind, "there is something behind its last section");
+  if (at !== fileSize) throw fileFault(kind, "there is something behind its last section");
   return sections;
 }
 
@@ -135,7 +149,8 @@ async function readAt(file: FileHandle, at: number, size: number): Promise<Buffe
   return bytes.subarray(0, done);
 }
 
-function faultOf(kind: string, what: string): InvalidArgument {
+/** An error that says what is wrong with a file of this kind. */
+export function fileFault(kind: string, what: string): InvalidArgument {
   return new InvalidArgument(
     `This is not a whole .${kind} file: ${what}. Get the file again and compare its hash.`,
     { reason: ErrorReason.INVALID_FIELD },

@@ -1,4 +1,4 @@
-// The prover on snarkjs: development keys, proofs that count, and files that are refused.
+// The prover: development keys, proofs that count, and files that are refused.
 
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -174,6 +174,22 @@ describe("a proof", { timeout: 120_000 }, () => {
     bytes[12 + 12 + 4 + 12 + 84 + 3]! ^= 1;
     writeFileSync(files.zkey, bytes);
     await expect(prover.prove(files)).rejects.toThrow("the key's alpha is not on the curve");
+  });
+
+  it("is not given out where points of the key were changed", async () => {
+    const prover = useProver();
+    const files = writeCircuit(useFolder(), "c", denseGraph([2, 2, 2]));
+    await prover.devSetup(files);
+    const whole = readFileSync(files.zkey);
+    const { places } = await readZkey(files.zkey);
+    for (const section of ["a", "b1", "b2", "c", "h"] as const) {
+      const bytes = Buffer.from(whole);
+      // The lowest byte of each number, but of points at infinity, which are all zeros.
+      const { at, size } = places[section];
+      for (let i = at; i < at + size; i += 32) if (bytes[i] !== 0) bytes[i]! ^= 1;
+      writeFileSync(files.zkey, bytes);
+      await expect(prover.prove(files), section).rejects.toMatchObject({ kind: "Internal" });
+    }
   });
 
   it("leaves nothing but what was asked for when it fails", async () => {

@@ -1,6 +1,7 @@
-// The prover on snarkjs and our own set-up, in processes of its own: one for proofs, one for keys, so
-// that an hour of a ceremony keeps no proof waiting. This end checks sizes, limits and names, and
-// sees to it that files appear whole or not at all.
+// The prover in processes of its own: one for Groth16 proofs by our own code, and PLONK proofs by
+// snarkjs; one for keys, by snarkjs and our own set-up, so that an hour of a ceremony keeps no proof
+// waiting. This end checks sizes, limits and names, and sees to it that files appear whole or not at
+// all.
 
 import { randomUUID } from "node:crypto";
 import { copyFile, rename, rm, stat } from "node:fs/promises";

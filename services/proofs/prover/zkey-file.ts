@@ -1,36 +1,31 @@
 // Reads what a .zkey file says of itself: its size, its verifying key and who contributed to it. The
 // file may come from anybody, so every length is checked and every point of the verifying key is
-// one of its group before snarkjs sees the file.
+// one of its group before any prover sees the file.
 
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import { InvalidArgument } from "../../common/errors/domain-error.ts";
 import { FIELD_BYTES, FIELD_ORDER } from "../field.ts";
-import {
-  BASE_ORDER,
-  G1_BYTES,
-  G2_BYTES,
-  g1FromBytes,
-  g2FromBytes,
-} from "../verifier/curve-points.ts";
+import { BASE_ORDER, g1FromBytes, g2FromBytes } from "../verifier/curve-points.ts";
 import { Refusal } from "../verifier/refusal.ts";
 import type { VerifyingKey } from "../verifier/verifying-key.ts";
 import { PUBLIC_VALUES_MAX } from "../verifier/verifying-key.ts";
 import { type Contribution, readContributions } from "./contribution.ts";
 import { g1Uncompressed, g2Uncompressed } from "./montgomery-points.ts";
-import { SectionFile } from "./section-file.ts";
-import { CIRCUIT_DIGEST_BYTES, DEV_MARK, ZkeySection } from "./zkey-format.ts";
+import { SectionFile, type SectionPlace } from "./section-file.ts";
+import {
+  CIRCUIT_DIGEST_BYTES,
+  COUNT_BYTES,
+  DEV_MARK,
+  ENTRY_BYTES,
+  G1_BYTES,
+  G2_BYTES,
+  HeaderPlace,
+  ZkeySection,
+} from "./zkey-format.ts";
 
 /** snarkjs numbers the proof systems so. */
 const GROTH16 = 1;
 const PLONK = 2;
-
-/** Bytes of a section of coefficients: a count, then matrix, row, wire and value of each. */
-const COUNT_BYTES = 4;
-const ENTRY_BYTES = 12 + FIELD_BYTES;
-
-const COUNTS_AT = 2 * (4 + FIELD_BYTES);
-const POINTS_AT = COUNTS_AT + 3 * 4;
-const HEADER_BYTES = POINTS_AT + 3 * G1_BYTES + 3 * G2_BYTES;
 
 /** More wires than any prover of this kind takes. */
 const WIRES_MAX = 2 ** 28;
@@ -47,7 +42,12 @@ export interface ZkeyInfo {
   readonly circuitDigest: string;
   /** Oldest first. */
   readonly contributions: readonly Contribution[];
+  /** Where its sections stand, by the names of ZkeySection. */
+  readonly places: ZkeyPlaces;
 }
+
+/** Where each section stands in the file. */
+export type ZkeyPlaces = Readonly<Record<keyof typeof ZkeySection, SectionPlace>>;
 
 /** Which proof system a key is for. */
 export async function zkeyProtocol(path: string): Promise<"groth16" | "plonk"> {
@@ -63,13 +63,13 @@ export async function zkeyProtocol(path: string): Promise<"groth16" | "plonk"> {
 export async function readZkey(path: string): Promise<ZkeyInfo> {
   await using file = await SectionFile.open(path, "zkey");
   if ((await protocolOf(file)) !== "groth16") throw file.fault("it is not of protocol groth16");
-  file.expectSize(ZkeySection.header, HEADER_BYTES);
+  file.expectSize(ZkeySection.header, HeaderPlace.end);
   const header = await file.read(ZkeySection.header);
   checkField(file, header, 0, BASE_ORDER);
   checkField(file, header, 4 + FIELD_BYTES, FIELD_ORDER);
-  const wires = header.readUInt32LE(COUNTS_AT);
-  const publicValues = header.readUInt32LE(COUNTS_AT + 4);
-  const domain = header.readUInt32LE(COUNTS_AT + 8);
+  const wires = header.readUInt32LE(HeaderPlace.counts);
+  const publicValues = header.readUInt32LE(HeaderPlace.counts + 4);
+  const domain = header.readUInt32LE(HeaderPlace.counts + 8);
   const isPower = domain >= 2 && Number.isInteger(Math.log2(domain));
   if (wires > WIRES_MAX || publicValues >= wires || publicValues > PUBLIC_VALUES_MAX || !isPower) {
     throw file.fault(`it claims ${wires} wires, ${publicValues} public, and a domain of ${domain}`);
@@ -88,7 +88,13 @@ export async function readZkey(path: string): Promise<ZkeyInfo> {
     contributions: readContributions(tail.subarray(CIRCUIT_DIGEST_BYTES), (what) =>
       file.fault(what),
     ),
+    places: placesOf(file),
   };
+}
+
+function placesOf(file: SectionFile): ZkeyPlaces {
+  const places = Object.entries(ZkeySection).map(([name, id]) => [name, file.place(id)]);
+  return Object.fromEntries(places) as ZkeyPlaces;
 }
 
 async function protocolOf(file: SectionFile): Promise<"groth16" | "plonk"> {
@@ -125,7 +131,7 @@ function checkField(file: SectionFile, header: Buffer, at: number, order: bigint
 }
 
 function verifyingKeyOf(header: Buffer, ic: Buffer): VerifyingKey {
-  let at = POINTS_AT;
+  let at: number = HeaderPlace.alpha1;
   const take = (size: number): Buffer => {
     at += size;
     return header.subarray(at - size, at);

@@ -8,12 +8,12 @@ import { powersOfTau, zKey } from "snarkjs";
 import { domainPower, readCircuitSize } from "../circuit-size.ts";
 import { type Contribution, isContributorName } from "../contribution.ts";
 import { assertProductionKey, type KeyRecord, refused } from "../key-record.ts";
+import { recordOfKey } from "../make-record.ts";
 import type { ProverTasks, PtauRecord } from "../prover-tasks.ts";
 import { assertPtauFits, ptauFault, readPtau } from "../ptau-file.ts";
 import { fileDigest } from "../section-file.ts";
 import { readZkey, type ZkeyInfo } from "../zkey-file.ts";
 import { theCurve } from "./curve.ts";
-import { recordOfKey } from "./make-record.ts";
 import { SnarkjsLog } from "./snarkjs-log.ts";
 
 type Progress = (phase: string) => void;

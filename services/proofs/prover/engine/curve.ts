@@ -1,7 +1,6 @@
 // The curve BN254 as ffjavascript has it: built once in this process, with threads of its own, and
 // shared with snarkjs, which takes the one that is there.
 
-import os from "node:os";
 import { buildBn128, type Curve } from "ffjavascript";
 import { addFixedBase } from "./fixed-base-code.ts";
 
@@ -11,16 +10,6 @@ let curve: Promise<Curve> | undefined;
 export function theCurve(): Promise<Curve> {
   curve ??= buildBn128(false, addFixedBase);
   return curve;
-}
-
-/**
- * Sets how many threads the curve has. Only before the first use: ffjavascript makes one for every
- * processor that the machine lists, which is not what this process may use of it.
- */
-export function limitThreads(threads: number): void {
-  const listed = os.cpus();
-  const one = listed[0];
-  if (one) os.cpus = () => Array.from({ length: threads }, (_, i) => listed[i] ?? one);
 }
 
 /** Ends the threads, without which the process would not end by itself. */

@@ -9,9 +9,9 @@ import type { ConstraintMatrix, ConstraintSystem } from "../../circuit/constrain
 import { readR1cs } from "../../circuit/r1cs-file.ts";
 import { FIELD_BYTES, FIELD_ORDER } from "../../field.ts";
 import { domainPower } from "../circuit-size.ts";
+import { inverse, lagrangeAt, power, scalarBytes } from "../scalar-field.ts";
 import { theCurve } from "./curve.ts";
 import { FixedBase } from "./fixed-base.ts";
-import { inverse, lagrangeAt, power, scalarBytes } from "./scalar-field.ts";
 import { type DevKeyPoints, writeZkey } from "./zkey-writer.ts";
 
 /** What nobody may know after a set-up. */

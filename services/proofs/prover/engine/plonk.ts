@@ -6,13 +6,13 @@ import { plonk, zKey } from "snarkjs";
 import { ErrorReason } from "../../../../gen/plinth/common/v1/error_reason_pb.js";
 import { Internal } from "../../../common/errors/domain-error.ts";
 import { readCircuitSize } from "../circuit-size.ts";
+import { assertSamePublicValues, checkWitness, type ProofFiles } from "../groth16-proof.ts";
 import { type KeyRecord, refused } from "../key-record.ts";
+import { loadCircuit } from "../loaded-circuit.ts";
 import type { PlonkProofResult } from "../prover-tasks.ts";
 import { assertPtauFits, ptauFault, readPtau } from "../ptau-file.ts";
 import { fileDigest } from "../section-file.ts";
 import { theCurve } from "./curve.ts";
-import { assertSamePublicValues, checkWitness, type ProofFiles } from "./groth16-proof.ts";
-import { loadCircuit } from "./loaded-circuit.ts";
 import { SnarkjsLog } from "./snarkjs-log.ts";
 
 type Progress = (phase: string) => void;

@@ -4,8 +4,8 @@ import { type FileHandle, open } from "node:fs/promises";
 import type { ConstraintSystem } from "../../circuit/constraint-system.ts";
 import { FIELD_BYTES, FIELD_ORDER } from "../../field.ts";
 import { BASE_ORDER } from "../../verifier/curve-points.ts";
-import { DEV_MARK, ZKEY_VERSION, ZkeySection } from "../zkey-format.ts";
-import { power, scalarBytes } from "./scalar-field.ts";
+import { power, scalarBytes } from "../scalar-field.ts";
+import { COUNT_BYTES, DEV_MARK, ENTRY_BYTES, ZKEY_VERSION, ZkeySection } from "../zkey-format.ts";
 
 /** Points of a key, affine and in Montgomery form. */
 export interface DevKeyPoints {
@@ -24,9 +24,6 @@ export interface DevKeyPoints {
 const G1_BYTES = 2 * FIELD_BYTES;
 const G2_BYTES = 4 * FIELD_BYTES;
 const GROTH16 = 1;
-
-/** Bytes of an entry of the coefficients: matrix, row, wire, value. */
-const ENTRY_BYTES = 12 + FIELD_BYTES;
 
 /** The prover multiplies a coefficient by R^-1 twice: R = 2^256. */
 const R_SQUARED = power(2n, 512n);
@@ -103,9 +100,9 @@ function coefficients(system: ConstraintSystem): Uint8Array {
   );
   const publicWires = 1 + system.outputs + system.publicInputs;
   const count = system.a.wires.length + system.b.wires.length + publicWires;
-  const bytes = Buffer.alloc(4 + ENTRY_BYTES * count);
+  const bytes = Buffer.alloc(COUNT_BYTES + ENTRY_BYTES * count);
   bytes.writeUInt32LE(count, 0);
-  let at = 4;
+  let at = COUNT_BYTES;
   const put = (matrix: number, row: number, wire: number, coefficient: number): void => {
     bytes.writeUInt32LE(matrix, at);
     bytes.writeUInt32LE(row, at + 4);

@@ -1,24 +1,24 @@
 // One proof: the witness is checked against every constraint before, and the proof is verified with
-// our own verifier after. snarkjs does neither: from a wrong witness it makes a proof that fails
-// elsewhere, or, worse, hides a bug of the circuit.
+// our own verifier after. What makes the proof does neither: of a wrong witness it makes one that
+// fails elsewhere, or, worse, hides a bug of the circuit.
 
 import { readFile } from "node:fs/promises";
-import { groth16, type MemoryFile } from "snarkjs";
-import { ErrorReason } from "../../../../gen/plinth/common/v1/error_reason_pb.js";
-import { FailedPrecondition, Internal } from "../../../common/errors/domain-error.ts";
-import { firstViolation } from "../../circuit/check-witness.ts";
-import type { ConstraintSystem } from "../../circuit/constraint-system.ts";
-import { publicValuesOf } from "../../circuit/constraint-system.ts";
-import { readWitness } from "../../circuit/witness-file.ts";
-import { toField } from "../../field.ts";
-import { verifyProof } from "../../verifier/groth16.ts";
-import { type ProofJson, proofJson, readProof } from "../../verifier/proof-format.ts";
-import { Refusal } from "../../verifier/refusal.ts";
-import { domainPower } from "../circuit-size.ts";
-import type { ProofResult } from "../prover-tasks.ts";
-import type { ZkeyInfo } from "../zkey-file.ts";
-import { theCurve } from "./curve.ts";
+import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
+import { FailedPrecondition, Internal } from "../../common/errors/domain-error.ts";
+import { firstViolation } from "../circuit/check-witness.ts";
+import type { ConstraintSystem } from "../circuit/constraint-system.ts";
+import { publicValuesOf } from "../circuit/constraint-system.ts";
+import { readWitness } from "../circuit/witness-file.ts";
+import { FIELD_BYTES, toField } from "../field.ts";
+import { verifyProof } from "../verifier/groth16.ts";
+import { type ProofJson, proofJson, readProof } from "../verifier/proof-format.ts";
+import { Refusal } from "../verifier/refusal.ts";
+import { domainPower } from "./circuit-size.ts";
+import { prove } from "./groth16/prove.ts";
+import type { ProveThreads } from "./groth16/prove-threads.ts";
 import { type LoadedKey, loadCircuit, loadKey } from "./loaded-circuit.ts";
+import type { ProofResult } from "./prover-tasks.ts";
+import type { ZkeyInfo } from "./zkey-file.ts";
 
 /** Files of a proof. */
 export interface ProofFiles {
@@ -29,20 +29,21 @@ export interface ProofFiles {
 
 /** Makes a proof that counts. */
 export async function proveGroth16(
+  threads: ProveThreads,
   files: ProofFiles,
   progress: (phase: string) => void,
 ): Promise<ProofResult> {
   const start = performance.now();
   progress("checking the witness");
+  // While the files are read; what is wrong with the threads is said when they are asked.
+  threads.start().catch(() => undefined);
   const { key, publicValues, witness } = await checkProofFiles(files);
-  await theCurve();
   const checked = performance.now();
   progress("proving");
-  const made = await groth16.prove(inMemory(key.bytes) ?? files.zkey, inMemory(witness)!);
+  const made = await prove(threads, key.description, sharedValues(witness, key.info.wires));
   const proved = performance.now();
   progress("verifying");
-  assertSamePublicValues(publicValues, made.publicSignals);
-  const proof = verifiedProof(key, made.proof, publicValues);
+  const proof = verifiedProof(key, proofJson(made), publicValues);
   const timings = {
     checkMs: checked - start,
     proveMs: proved - checked,
@@ -51,9 +52,12 @@ export async function proveGroth16(
   return { proof, publicValues, verifyingKeyHash: key.prepared.hash, timings };
 }
 
-/** For a file, snarkjs takes 8 MB at once and gives them back to the collector: 10 ms a proof. */
-function inMemory(data: Uint8Array | undefined): MemoryFile | undefined {
-  return data === undefined ? undefined : { type: "mem", data };
+/** The values of all wires, which end a witness file that was checked, where the threads find them. */
+function sharedValues(file: Uint8Array, wires: number): SharedArrayBuffer {
+  const values = file.subarray(file.length - FIELD_BYTES * wires);
+  const shared = new SharedArrayBuffer(values.length);
+  new Uint8Array(shared).set(values);
+  return shared;
 }
 
 /**

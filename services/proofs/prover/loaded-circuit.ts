@@ -2,24 +2,22 @@
 // day the files are read once.
 
 import { readFile, stat } from "node:fs/promises";
-import type { ConstraintSystem } from "../../circuit/constraint-system.ts";
-import { readR1cs } from "../../circuit/r1cs-file.ts";
-import { type PreparedKey, prepareKey } from "../../verifier/groth16.ts";
-import { assertForgeryResistant } from "../key-record.ts";
-import { readZkey, type ZkeyInfo } from "../zkey-file.ts";
+import type { ConstraintSystem } from "../circuit/constraint-system.ts";
+import { readR1cs } from "../circuit/r1cs-file.ts";
+import { type PreparedKey, prepareKey } from "../verifier/groth16.ts";
+import type { KeyDescription } from "./groth16/prove-messages.ts";
+import { assertForgeryResistant } from "./key-record.ts";
+import { readZkey, type ZkeyInfo } from "./zkey-file.ts";
 
 /** A large circuit is 100 MB in memory. */
 const KEPT = 3;
-
-/** Reading a larger key takes no time beside the proof that is made with it. */
-const KEY_BYTES_KEPT = 16 * 1024 * 1024;
 
 /** A key that proofs may be made with. */
 export interface LoadedKey {
   readonly info: ZkeyInfo;
   readonly prepared: PreparedKey;
-  /** The file, unless it is large. */
-  readonly bytes: Uint8Array | undefined;
+  /** What the threads read their shares by. One object for one file, as long as it is kept. */
+  readonly description: KeyDescription;
 }
 
 /** Files read lately; one that has changed since is read again. */
@@ -50,9 +48,9 @@ const circuits = new FileCache(async (path) => readR1cs(await readFile(path)));
 const keys = new FileCache(async (path): Promise<LoadedKey> => {
   const info = await readZkey(path);
   assertForgeryResistant(info);
-  const { size } = await stat(path);
-  const bytes = size <= KEY_BYTES_KEPT ? await readFile(path) : undefined;
-  return { info, prepared: prepareKey(info.verifyingKey), bytes };
+  const { places, wires, publicValues, domain } = info;
+  const description = { path, places, wires, publicValues, domain };
+  return { info, prepared: prepareKey(info.verifyingKey), description };
 });
 
 /** The circuit of a .r1cs file. */

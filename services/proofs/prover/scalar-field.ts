@@ -1,7 +1,7 @@
 // Arithmetic of scalars for a set-up: powers, inverses, Lagrange polynomials at a point, and the
 // bytes that the curve takes.
 
-import { FIELD_BYTES, FIELD_ORDER } from "../../field.ts";
+import { FIELD_BYTES, FIELD_ORDER } from "../field.ts";
 
 /** The smallest number that is no square in the field; ffjavascript derives its roots from it too. */
 const NON_SQUARE = 5n;
@@ -25,7 +25,7 @@ export function inverse(value: bigint): bigint {
 }
 
 /** A root of unity of order 2^exponent: the one that snarkjs transforms with. */
-function rootOfUnity(exponent: number): bigint {
+export function rootOfUnity(exponent: number): bigint {
   return power(NON_SQUARE, (FIELD_ORDER - 1n) >> BigInt(exponent));
 }
 

@@ -1,10 +1,10 @@
 // The record of a key that was just made or verified.
 
 import { stat } from "node:fs/promises";
-import { verifyingKeyHash, verifyingKeyJson } from "../../verifier/verifying-key.ts";
-import type { KeyRecord, KeySetup } from "../key-record.ts";
-import { fileDigest } from "../section-file.ts";
-import { readZkey } from "../zkey-file.ts";
+import { verifyingKeyHash, verifyingKeyJson } from "../verifier/verifying-key.ts";
+import type { KeyRecord, KeySetup } from "./key-record.ts";
+import { fileDigest } from "./section-file.ts";
+import { readZkey } from "./zkey-file.ts";
 
 /** Describes a Groth16 key; its file is read again, as everybody else will read it. */
 export async function recordOfKey(

@@ -66,6 +66,12 @@ describe("circuits create --setup universal", () => {
     }
   });
 
+  it("takes no contributions, and says so", async () => {
+    const { code, stdout, stderr } = await run("circuits contribute tiny/1/plonk --name somebody");
+    expect({ code, stdout }, stderr).toEqual({ code: 7, stdout: "" });
+    expect(stderr).toContain("This is a PLONK key");
+  });
+
   it("has no verifying key and no contract of ours, and says so", async () => {
     for (const kind of ["verifying-key", "solidity"]) {
       const out = path(kind);

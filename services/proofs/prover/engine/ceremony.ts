@@ -12,7 +12,7 @@ import { recordOfKey } from "../make-record.ts";
 import type { ProverTasks, PtauRecord } from "../prover-tasks.ts";
 import { assertPtauFits, ptauFault, readPtau } from "../ptau-file.ts";
 import { fileDigest } from "../section-file.ts";
-import { readZkey, type ZkeyInfo } from "../zkey-file.ts";
+import { readZkey, type ZkeyInfo, zkeyProtocol } from "../zkey-file.ts";
 import { theCurve } from "./curve.ts";
 import { SnarkjsLog } from "./snarkjs-log.ts";
 
@@ -59,6 +59,12 @@ export async function contribute(
   { zkey, out, name }: ProverTasks["contribute"]["input"],
   progress: Progress,
 ): Promise<{ readonly hash: string }> {
+  if ((await zkeyProtocol(zkey)) === "plonk") {
+    throw refused(
+      "NO_CEREMONY",
+      "This is a PLONK key: it has no secrets of its own, so that nobody contributes to it.",
+    );
+  }
   assertContributable(await readZkey(zkey));
   await theCurve();
   progress("contributing");

@@ -23,9 +23,9 @@ import { CircuitReports } from "./circuits/report-circuits.ts";
 import { BlobSweeper } from "./circuits/sweep-blobs.ts";
 import type { ProofsConfig } from "./config.ts";
 import { createEvents } from "./events.ts";
+import { openBuiltinProver } from "./prover/builtin-driver.ts";
 import type { Prover } from "./prover/prover-port.ts";
 import { openRapidsnarkProver } from "./prover/rapidsnark-driver.ts";
-import { openSnarkjsProver } from "./prover/snarkjs-driver.ts";
 import { openProving } from "./proving/proving.ts";
 import { provingCodecs } from "./proving/watch-message.ts";
 import { receiptCodecs, receiptHandlers } from "./receipts/receipt-handlers.ts";
@@ -141,6 +141,6 @@ function openProver(config: ProofsConfig, scratchDir: string): Prover {
     ...(proverMemoryMax === undefined ? {} : { memoryBytesMax: proverMemoryMax }),
   };
   return rapidsnark === undefined
-    ? openSnarkjsProver(limits)
+    ? openBuiltinProver(limits)
     : openRapidsnarkProver({ ...limits, binary: rapidsnark, scratchDir });
 }

@@ -86,7 +86,8 @@ export const proofsSettings = {
   }),
   rapidsnark: text({
     env: "PLINTH_PROOFS_RAPIDSNARK",
-    about: "Path of a rapidsnark binary that makes Groth16 proofs in the place of snarkjs.",
+    about:
+      "Path of a rapidsnark binary that makes Groth16 proofs in the place of the one that comes with Plinth.",
   }),
   queueRowsMax: integer({
     env: "PLINTH_PROOFS_QUEUE_ROWS_MAX",

@@ -8,7 +8,7 @@ import { inferenceCalldata } from "../../services/proofs/contract/contract-abi.t
 import { exportContract } from "../../services/proofs/contract/export-contract.ts";
 import { inferenceCallOf } from "../../services/proofs/contract/inference-call.ts";
 import { compiled, deployed } from "../../services/proofs/contract/testing/use-contract.ts";
-import { openSnarkjsProver } from "../../services/proofs/prover/snarkjs-driver.ts";
+import { openBuiltinProver } from "../../services/proofs/prover/builtin-driver.ts";
 import { verifyProof } from "../../services/proofs/verifier/groth16.ts";
 import { PROOF_BYTES, readProof } from "../../services/proofs/verifier/proof-format.ts";
 import { keyOf } from "../../services/proofs/verifier/verify-inference.ts";
@@ -220,7 +220,7 @@ async function makeParts(model: ProvedModel, stack: AsyncDisposableStack) {
   const workshop = stack.use(
     openWorkshop({ memoryBytesMax: MEMORY_MAX, compileTimeoutMs: 600_000 }),
   );
-  const prover = stack.use(openSnarkjsProver({ memoryBytesMax: MEMORY_MAX }));
+  const prover = stack.use(openBuiltinProver({ memoryBytesMax: MEMORY_MAX }));
   const onnx = join(folder, "model.onnx");
   await writeFile(onnx, await model.bytes());
   const { outputMode } = model;

@@ -30,8 +30,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   hyparquet: ["services/monitoring/baselines/parquet-file.ts"],
   "hyparquet-compressors": ["services/monitoring/baselines/parquet-file.ts"],
   yaml: ["services/cli/"],
-  snarkjs: ["services/proofs/prover/"],
-  ffjavascript: ["services/proofs/prover/"],
+  snarkjs: ["services/proofs/prover/engine/"],
+  ffjavascript: ["services/proofs/prover/engine/"],
   "@noble/curves": ["services/proofs/"],
 };
 

@@ -2,24 +2,19 @@
 
 import { createHash, randomUUID } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { access, rename, symlink, utimes } from "node:fs/promises";
-import { join } from "node:path";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
 import type { BlobStore, Digest } from "../../common/blobs/port.ts";
-import { withKey } from "../../common/documents/keyed-lock.ts";
 import { FailedPrecondition } from "../../common/errors/domain-error.ts";
-import { keyRecordPath, writeKeyRecord } from "../prover/key-record.ts";
 import type { CircuitSource } from "../workshop/workshop-port.ts";
 import type { BlobClaims } from "./blob-claims.ts";
 import type { Circuit, CompiledDocument, KeyDocument } from "./circuit.ts";
 import { optionsOf, wireOptionsOf } from "./options-of.ts";
-import { keyFolder, makeScratch, type ScratchFolder } from "./scratch-folders.ts";
+import { makeScratch, type ScratchFolder } from "./scratch-folders.ts";
 
 /** Every staging area of this service's files begins so. */
 export const STAGE_PREFIX = "proofs-";
 
 const READ_BYTES = 1024 * 1024;
-const ZKEY_FILE = "circuit.zkey";
 
 export interface CircuitFilesOptions {
   /** Of this service alone. */
@@ -39,15 +34,14 @@ export class CircuitFiles {
   }
 
   /**
-   * What proofs are made with: paths on this machine, the key's record beside the key. Not to be
-   * changed; a prover that writes a key writes it elsewhere.
+   * What proofs are made with: paths on this machine. Not to be changed; a prover that writes a key
+   * writes it elsewhere.
    * @throws FailedPrecondition where it has no key yet; NotFound, DataLoss
    */
   async proving(circuit: Circuit): Promise<{ readonly r1cs: string; readonly zkey: string }> {
     const { blobs } = this.#options;
     const r1cs = await blobs.localPath(compiledOf(circuit).constraints);
-    const key = keyOf(circuit);
-    return { r1cs, zkey: await this.#besideItsRecord(key, await blobs.localPath(key.zkey)) };
+    return { r1cs, zkey: await blobs.localPath(keyOf(circuit).zkey) };
   }
 
   /**
@@ -118,47 +112,6 @@ export class CircuitFiles {
     }
     return { digest: hash.digest("hex"), sizeBytes };
   }
-
-  /** A key in a folder with its record. */
-  async #besideItsRecord(key: KeyDocument, blob: string): Promise<string> {
-    const folder = keyFolder(this.#options.scratchDir, key.zkey);
-    const zkey = join(folder, ZKEY_FILE);
-    await withKey(`files of key ${folder}`, async () => {
-      if (await isWhole(zkey)) {
-        // Folders that nobody has used for long are swept.
-        const now = new Date();
-        await utimes(folder, now, now);
-      } else {
-        await this.#putBesideItsRecord(key, { blob, folder });
-      }
-    });
-    return zkey;
-  }
-
-  /** Made whole elsewhere and put there by one step: other processes may ask at the same time. */
-  async #putBesideItsRecord(
-    key: KeyDocument,
-    { blob, folder }: { readonly blob: string; readonly folder: string },
-  ): Promise<void> {
-    await using made = await this.scratch("key");
-    await symlink(blob, join(made.path, ZKEY_FILE));
-    await writeKeyRecord(join(made.path, ZKEY_FILE), key.record);
-    try {
-      await rename(made.path, folder);
-      return;
-    } catch (error) {
-      if (!(await isThere(folder))) {
-        throw error;
-      }
-    }
-    if (await isWhole(join(folder, ZKEY_FILE))) {
-      return;
-    }
-    // What an earlier process left may point to where the blobs are no longer.
-    await using broken = await this.scratch("key");
-    await rename(folder, broken.path);
-    await rename(made.path, folder);
-  }
 }
 
 /** @throws FailedPrecondition where it is not compiled yet. */
@@ -184,18 +137,4 @@ export function notYet(name: string, description: string): FailedPrecondition {
     metadata: { resource: name },
     violations: [{ type: "STATE", subject: name, description }],
   });
-}
-
-/** A key and its record. */
-async function isWhole(zkey: string): Promise<boolean> {
-  return (await isThere(zkey)) && (await isThere(keyRecordPath(zkey)));
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync, utimesSync } from "node:fs";
-import { basename, join } from "node:path";
+import { existsSync, mkdirSync, statSync, utimesSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { useFolder } from "../../common/testing/use-folder.ts";
-import { keyFolder, makeScratch, sweepScratch } from "./scratch-folders.ts";
+import { makeScratch, sweepScratch } from "./scratch-folders.ts";
 import { ownMark } from "./scratch-owner.ts";
 
 const HOLDER = fileURLToPath(new URL("./testing/hold-scratch.ts", import.meta.url));
@@ -73,16 +73,6 @@ describe("folders of work", () => {
     expect([wanted, silent, nameless, others].map(existsSync)).toEqual([true, false, false, true]);
     // Which this process has just done.
     expect(statSync(own.path).mtimeMs).toBeGreaterThan(LONG_AGO.getTime());
-  });
-
-  it("with keys, which are no secrets, stay for a day", async () => {
-    const scratchDir = useFolder();
-    const kept = keyFolder(scratchDir, "a".repeat(64));
-    made(scratchDir, basename(kept), LONG_AGO);
-    const old = new Date(Date.now() - 26 * 3_600_000);
-    made(scratchDir, basename(keyFolder(scratchDir, "b".repeat(64))), old);
-    await sweepScratch(scratchDir);
-    expect(readdirSync(scratchDir)).toEqual([basename(kept)]);
   });
 
   it("are for their process alone", async () => {

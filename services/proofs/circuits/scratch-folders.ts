@@ -1,22 +1,18 @@
 // Folders for work on its way: made here, removed by whoever made them, and where that one was
 // killed by the next who looks. See scratch-owner.ts for how it is known.
 
-import { mkdir, mkdtemp, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { ownerOf, ownMark } from "./scratch-owner.ts";
 
 /** Folders of this kind in the scratch folder are of this service. */
 const PREFIX = "proofs-";
-const KEY_NAME = /^key-[0-9a-f]{64}$/;
 
 /** How often a process says that its folders are still wanted. */
 export const TOUCH_MS = 60_000;
 
 /** Then the folder of a process that cannot be seen from here is nobody's. */
 const SILENT_MS = 10 * TOUCH_MS;
-
-/** Keys that nobody used for so long; they are made again from blobs. */
-const KEY_KEEP_MS = 25 * 3_600_000;
 
 /** A folder of one piece of work, which goes when it is disposed. */
 export interface ScratchFolder extends AsyncDisposable {
@@ -35,14 +31,9 @@ export async function makeScratch(scratchDir: string, prefix: string): Promise<S
   };
 }
 
-/** Where a key is kept with its record, by the key's hash. */
-export function keyFolder(scratchDir: string, zkeyHash: string): string {
-  return join(scratchDir, `${PREFIX}key-${zkeyHash}`);
-}
-
 /**
- * Removes what processes left that are gone, and keys that nobody uses now. What this process works
- * with is marked as wanted, for those who cannot see whether it is there.
+ * Removes what processes left that are gone. What this process works with is marked as wanted, for
+ * those who cannot see whether it is there.
  *
  * @throws what was met last, where something could not be removed; everything else was.
  */
@@ -59,8 +50,6 @@ export async function sweepScratch(scratchDir: string): Promise<void> {
       }
       if (rest.startsWith(own)) {
         await utimes(path, new Date(now), new Date(now));
-      } else if (KEY_NAME.test(rest)) {
-        await sweepKey(scratchDir, path, now);
       } else if (await isNobodys(rest, path, now)) {
         await remove(path);
       }
@@ -80,14 +69,6 @@ async function isNobodys(name: string, path: string, now: number): Promise<boole
   const owner = ownerOf(name);
   const isSeen = owner === "alive" || owner === "dead";
   return isSeen ? owner === "dead" : (await stat(path)).mtimeMs <= now - SILENT_MS;
-}
-
-/** Taken away by one step: nobody finds half of it. */
-async function sweepKey(scratchDir: string, path: string, now: number): Promise<void> {
-  if ((await stat(path)).mtimeMs <= now - KEY_KEEP_MS) {
-    await using away = await makeScratch(scratchDir, "old");
-    await rename(path, away.path);
-  }
 }
 
 async function remove(path: string): Promise<void> {

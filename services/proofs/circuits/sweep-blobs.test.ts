@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, utimesSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openBlobStore } from "../../common/blobs/open.ts";
@@ -9,7 +9,6 @@ import { useFolder } from "../../common/testing/use-folder.ts";
 import { BlobClaims } from "./blob-claims.ts";
 import { CircuitFiles } from "./circuit-files.ts";
 import { BlobSweeper } from "./sweep-blobs.ts";
-import { keyDocument, useCircuitStore } from "./testing/use-circuit-store.ts";
 
 const OLD = new Date(Date.now() - 26 * 3_600_000);
 
@@ -102,36 +101,5 @@ describe("the sweep", () => {
     expect(existsSync(join(rig.scratchDir, "proofs-compile-x"))).toBe(false);
     expect(existsSync(join(rig.scratchDir, "history-y"))).toBe(true);
     expect(existsSync(young.path)).toBe(true);
-  });
-});
-
-describe("the files of circuits", () => {
-  it("have a key with its record, also where an earlier process left another", async () => {
-    const rig = await useSweeper();
-    const { add } = await useCircuitStore();
-    const zkey = await rig.files.storeBytes(Buffer.from("key"));
-    const constraints = await rig.files.storeBytes(Buffer.from("constraints"));
-    const key = { ...keyDocument(), zkey };
-    const made = await add("c");
-    const circuit = { ...made, key, compiled: { ...made.compiled!, constraints } };
-    const paths = await Promise.all([1, 2, 3].map(() => rig.files.proving(circuit)));
-    expect(new Set(paths.map((path) => path.zkey)).size).toBe(1);
-    const read = (path: string) => readFileSync(path, "utf8");
-    expect(read(paths[0]!.zkey)).toBe("key");
-    expect(JSON.parse(read(`${paths[0]!.zkey}.json`))).toEqual(key.record);
-    expect(read(paths[0]!.r1cs)).toBe("constraints");
-    // The blobs are elsewhere now, so that the link leads nowhere.
-    const other = await openBlobStore(`file:${join(rig.folder, "moved")}`);
-    onTestFinished(async () => await other[Symbol.asyncDispose]());
-    await rig.blobs.delete(zkey);
-    const files = new CircuitFiles({ blobs: other, scratchDir: rig.scratchDir });
-    await files.storeBytes(Buffer.from("key"));
-    await files.storeBytes(Buffer.from("constraints"));
-    const moved = await Promise.all([1, 2, 3].map(() => files.proving(circuit)));
-    expect(moved.map((path) => read(path.zkey))).toEqual(["key", "key", "key"]);
-    // Cut off before its record was there.
-    rmSync(`${moved[0]!.zkey}.json`);
-    expect(JSON.parse(read(`${(await files.proving(circuit)).zkey}.json`))).toEqual(key.record);
-    expect(readdirSync(rig.scratchDir)).toEqual([`proofs-key-${zkey}`]);
   });
 });

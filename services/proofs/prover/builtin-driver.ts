@@ -16,7 +16,7 @@ import {
   readCircuitSize,
 } from "./circuit-size.ts";
 import { BEACON_ITERATIONS_MAX, BEACON_ITERATIONS_MIN, isContributorName } from "./contribution.ts";
-import { type KeyRecord, writeKeyRecord } from "./key-record.ts";
+import type { KeyRecord } from "./key-record.ts";
 import type { ContributionChallenge, Prover, RunOptions } from "./prover-port.ts";
 import { openProverQueue } from "./prover-process.ts";
 import type {
@@ -30,7 +30,7 @@ import { fileDigest } from "./section-file.ts";
 import { readZkey } from "./zkey-file.ts";
 
 /** What the prover may use. */
-export interface SnarkjsProverOptions {
+export interface BuiltinProverOptions {
   /**
    * Resident bytes of each of its two processes, at most; both together may have twice as much, while
    * a key is made and proofs are. Default: a third of the machine's.
@@ -72,8 +72,8 @@ const PROOF_TASKS: ReadonlySet<TaskKind> = new Set([
 const MEMORY_SLACK = 3;
 
 /** Opens the prover; its processes start with their first tasks. */
-export function openSnarkjsProver(options: SnarkjsProverOptions = {}): SnarkjsProver {
-  return new SnarkjsProver(options);
+export function openBuiltinProver(options: BuiltinProverOptions = {}): BuiltinProver {
+  return new BuiltinProver(options);
 }
 
 /**
@@ -83,14 +83,14 @@ export function openSnarkjsProver(options: SnarkjsProverOptions = {}): SnarkjsPr
  * does its tasks one at a time, and each process may have memoryBytesMax: a task is stopped that
  * takes more, or three times what was estimated for its circuit.
  */
-export class SnarkjsProver implements Prover {
+export class BuiltinProver implements Prover {
   readonly #proofs: TaskQueue<ProverTasks>;
   readonly #keys: TaskQueue<ProverTasks>;
   readonly #memoryBytesMax: number;
   readonly #proveTimeoutMs: number;
   readonly #setupTimeoutMs: number;
 
-  constructor(options: SnarkjsProverOptions) {
+  constructor(options: BuiltinProverOptions) {
     this.#memoryBytesMax = options.memoryBytesMax ?? Math.floor(totalmem() / MEMORY_SHARE);
     this.#proveTimeoutMs = options.proveTimeoutMs ?? PROVE_TIMEOUT_MS;
     this.#setupTimeoutMs = options.setupTimeoutMs ?? SETUP_TIMEOUT_MS;
@@ -115,7 +115,7 @@ export class SnarkjsProver implements Prover {
     { r1cs, zkey }: { readonly r1cs: string; readonly zkey: string },
     options: RunOptions = {},
   ): Promise<KeyRecord> {
-    return await this.#make(zkey, (out) =>
+    return await whole(zkey, (out) =>
       this.#run("dev-setup", { r1cs, out }, { options, r1cs, estimate: proveMemoryBytes }),
     );
   }
@@ -139,7 +139,7 @@ export class SnarkjsProver implements Prover {
     { r1cs, ptau, zkey }: Parameters<Prover["newPhase2"]>[0],
     options: RunOptions = {},
   ): Promise<KeyRecord> {
-    return await this.#make(zkey, (out) =>
+    return await whole(zkey, (out) =>
       this.#run("new-key", { r1cs, ptau, out }, { options, r1cs, estimate: keyMemoryBytes }),
     );
   }
@@ -176,7 +176,7 @@ export class SnarkjsProver implements Prover {
     { r1cs, ptau, zkey, contributed, to }: Parameters<Prover["importContribution"]>[0],
     options: RunOptions = {},
   ): Promise<KeyRecord> {
-    return await this.#make(to, async (out) => {
+    return await whole(to, async (out) => {
       // What is verified is a copy that nobody else writes.
       await copyFile(contributed, out);
       const input = { r1cs, ptau, zkey, contributed: out };
@@ -194,7 +194,7 @@ export class SnarkjsProver implements Prover {
   ): Promise<KeyRecord> {
     checkName(files.name);
     checkBeacon(files.beaconHash, files.iterations);
-    return await this.#make(to, (out) => this.#run("beacon", { ...files, out }, { options }));
+    return await whole(to, (out) => this.#run("beacon", { ...files, out }, { options }));
   }
 
   async verifyZkey(
@@ -233,9 +233,7 @@ export class SnarkjsProver implements Prover {
     { r1cs, ptau, zkey }: Parameters<Prover["plonkSetup"]>[0],
     options: RunOptions = {},
   ): Promise<KeyRecord> {
-    return await this.#make(zkey, (out) =>
-      this.#run("plonk-setup", { r1cs, ptau, out }, { options }),
-    );
+    return await whole(zkey, (out) => this.#run("plonk-setup", { r1cs, ptau, out }, { options }));
   }
 
   async plonkProve(
@@ -269,13 +267,6 @@ export class SnarkjsProver implements Prover {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#proofs[Symbol.asyncDispose](), this.#keys[Symbol.asyncDispose]()]);
-  }
-
-  /** Makes a key and its record: first the file, then the record, both whole. */
-  async #make(zkey: string, make: (out: string) => Promise<KeyRecord>): Promise<KeyRecord> {
-    const record = await whole(zkey, make);
-    await writeKeyRecord(zkey, record);
-    return record;
   }
 
   async #run<K extends TaskKind>(

@@ -1,7 +1,7 @@
 // A contribution to a ceremony on the contributor's own machine: no server takes part, and the
 // number that the key is multiplied with is gone with the process that drew it.
 
-import { openSnarkjsProver } from "./snarkjs-driver.ts";
+import { openBuiltinProver } from "./builtin-driver.ts";
 
 /** What is contributed to, and what to write. */
 export interface KeyContribution {
@@ -24,6 +24,6 @@ export async function contributeToKey(
   { challenge, to, name }: KeyContribution,
   options: { readonly signal?: AbortSignal; readonly onProgress?: (phase: string) => void } = {},
 ): Promise<{ readonly hash: string }> {
-  await using prover = openSnarkjsProver({ idleMs: 0 });
+  await using prover = openBuiltinProver({ idleMs: 0 });
   return await prover.contribute({ challenge, to, name }, options);
 }

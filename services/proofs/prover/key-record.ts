@@ -1,14 +1,12 @@
-// What is known of a key, as JSON beside its file: how it was set up, of which circuit it is, and
-// the hashes of both. Whoever keeps keys keeps the record too: a name or a folder says nothing.
+// What is known of a key beside its file: how it was set up, of which circuit it is, and the hashes of
+// both. Whoever keeps keys keeps the record too: a name or a folder says nothing.
 
-import { readFile, rename, writeFile } from "node:fs/promises";
 import { ErrorReason } from "../../../gen/plinth/common/v1/error_reason_pb.js";
-import { DataLoss, FailedPrecondition } from "../../common/errors/domain-error.ts";
+import { FailedPrecondition } from "../../common/errors/domain-error.ts";
 import { Refusal } from "../verifier/refusal.ts";
 import type { VerifyingKeyJson } from "../verifier/verifying-key.ts";
 import { assertSoundKey } from "../verifier/verifying-key.ts";
 import type { Contribution } from "./contribution.ts";
-import { fileDigest } from "./section-file.ts";
 import type { ZkeyInfo } from "./zkey-file.ts";
 
 /**
@@ -36,35 +34,6 @@ export interface KeyRecord {
   readonly verifyingKey: VerifyingKeyJson | Readonly<Record<string, unknown>>;
   /** The transcript of phase 2, oldest first; empty but with a ceremony. */
   readonly contributions: readonly Contribution[];
-}
-
-/** Where the record of a key stands. */
-export function keyRecordPath(zkey: string): string {
-  return `${zkey}.json`;
-}
-
-/** Writes the record beside its key, whole or not at all. */
-export async function writeKeyRecord(zkey: string, record: KeyRecord): Promise<void> {
-  const path = keyRecordPath(zkey);
-  await writeFile(`${path}.part`, `${JSON.stringify(record, undefined, 2)}\n`, { mode: 0o600 });
-  await rename(`${path}.part`, path);
-}
-
-/**
- * Reads the record of a key and compares the key with it.
- *
- * @throws DataLoss where the file is not the one that the record is of.
- */
-export async function readKeyRecord(zkey: string): Promise<KeyRecord> {
-  const record = JSON.parse(await readFile(keyRecordPath(zkey), "utf8")) as KeyRecord;
-  if (record.version !== 1 || (await fileDigest(zkey)) !== record.zkeyHash) {
-    throw new DataLoss(
-      "The key's file is not the one that its record was made of. Set the circuit up again, or " +
-        "bring the file back.",
-      { reason: ErrorReason.DIGEST_MISMATCH },
-    );
-  }
-  return record;
 }
 
 /**

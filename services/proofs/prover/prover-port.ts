@@ -43,7 +43,7 @@ export interface ContributionChallenge {
  * for it; its tasks too are done one at a time, in order.
  *
  * Every file is named by its path. A file that a task makes (`zkey` of the set-ups, `to`) appears
- * whole or not at all, replaces what was there, and has its record beside it (key-record.ts).
+ * whole or not at all and replaces what was there. The record of a key is the caller's to keep.
  *
  * All methods throw: InvalidArgument where a file is damaged or not what it should be;
  * FailedPrecondition where the files do not go together, the key is not to be used, or the circuit

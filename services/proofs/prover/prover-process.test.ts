@@ -5,19 +5,18 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { useFolder } from "../../common/testing/use-folder.ts";
 import { residentBytes } from "../process/process-limits.ts";
 import { TaskProcess } from "../process/task-process.ts";
-import { readKeyRecord } from "./key-record.ts";
-import { proverProgram } from "./prover-process.ts";
 import {
-  openSnarkjsProver,
-  type SnarkjsProver,
-  type SnarkjsProverOptions,
-} from "./snarkjs-driver.ts";
+  type BuiltinProver,
+  type BuiltinProverOptions,
+  openBuiltinProver,
+} from "./builtin-driver.ts";
+import { proverProgram } from "./prover-process.ts";
 import { denseGraph, writeCircuit } from "./testing/files.ts";
 
 const MIB = 1024 * 1024;
 
-function useProver(options: SnarkjsProverOptions = {}): SnarkjsProver {
-  const prover = openSnarkjsProver(options);
+function useProver(options: BuiltinProverOptions = {}): BuiltinProver {
+  const prover = openBuiltinProver(options);
   onTestFinished(async () => await prover[Symbol.asyncDispose]());
   return prover;
 }
@@ -65,7 +64,7 @@ describe("the prover's process", { timeout: 180_000 }, () => {
   it("proves while keys are made and checked, which is done in a process of its own", async () => {
     const prover = useProver();
     const files = writeCircuit(useFolder(), "c", denseGraph([2, 2, 2]));
-    await prover.devSetup(files);
+    const record = await prover.devSetup(files);
     await prover.verifyingKey(files.zkey);
     const keys = prover.keysProcessId!;
     // Whatever it is asked for now takes as long as a ceremony of the largest circuits.
@@ -79,7 +78,6 @@ describe("the prover's process", { timeout: 180_000 }, () => {
     expect(isDescribed).toBe(false);
     expect(prover.processId).not.toBe(keys);
     process.kill(keys, "SIGCONT");
-    const record = await readKeyRecord(files.zkey);
     expect((await described).verifyingKeyHash).toBe(record.verifyingKeyHash);
     await prover[Symbol.asyncDispose]();
     expect([keys, prover.processId, prover.keysProcessId].map(isThere)).toEqual([

@@ -9,9 +9,9 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { useFolder } from "../../common/testing/use-folder.ts";
 import { writeWitness } from "../circuit/witness-file.ts";
 import { residentBytes } from "../process/process-limits.ts";
+import { openBuiltinProver } from "./builtin-driver.ts";
 import type { Prover } from "./prover-port.ts";
 import { openRapidsnarkProver } from "./rapidsnark-driver.ts";
-import { openSnarkjsProver } from "./snarkjs-driver.ts";
 import {
   type CircuitFiles,
   denseGraph,
@@ -37,7 +37,7 @@ async function useSetting(): Promise<Setting> {
   const folder = useFolder();
   const scratchDir = useFolder();
   const files = writeCircuit(folder, "c", denseGraph([2, 2, 2]));
-  await using prover = openSnarkjsProver();
+  await using prover = openBuiltinProver();
   await prover.devSetup(files);
   good = (await runSnarkjs("groth16.prove", files.zkey, files.witness)) as typeof good;
   return {

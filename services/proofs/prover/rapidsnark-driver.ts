@@ -11,13 +11,13 @@ import { Cancelled, Internal } from "../../common/errors/domain-error.ts";
 import { limitExceeded, watchLimits } from "../process/process-limits.ts";
 import { keepTail } from "../process/task-process.ts";
 import { draining } from "../process/task-queue.ts";
+import { BuiltinProver, type BuiltinProverOptions } from "./builtin-driver.ts";
 import { proveMemoryBytes, readCircuitSize } from "./circuit-size.ts";
 import type { Prover, RunOptions } from "./prover-port.ts";
 import type { ProofResult } from "./prover-tasks.ts";
-import { SnarkjsProver, type SnarkjsProverOptions } from "./snarkjs-driver.ts";
 
 /** What the driver needs. */
-export interface RapidsnarkOptions extends SnarkjsProverOptions {
+export interface RapidsnarkOptions extends BuiltinProverOptions {
   /** Path of the binary; called as `binary zkey wtns proof.json public.json`. */
   readonly binary: string;
   /** Where its output stands for a moment. Default: the system's folder for temporary files. */
@@ -42,7 +42,7 @@ export function openRapidsnarkProver(options: RapidsnarkOptions): Prover {
   return new RapidsnarkProver(options);
 }
 
-class RapidsnarkProver extends SnarkjsProver {
+class RapidsnarkProver extends BuiltinProver {
   readonly #options: RapidsnarkOptions;
   /** One at a time: each uses all processors. */
   #last: Promise<unknown> = Promise.resolve();

@@ -24,8 +24,8 @@ import type { CircuitDeps } from "../../../services/proofs/circuits/deps.ts";
 import { CircuitReports } from "../../../services/proofs/circuits/report-circuits.ts";
 import { type ProofsConfig, proofsSettings } from "../../../services/proofs/config.ts";
 import { createEvents, type ProofsEvents } from "../../../services/proofs/events.ts";
+import { openBuiltinProver } from "../../../services/proofs/prover/builtin-driver.ts";
 import type { Prover } from "../../../services/proofs/prover/prover-port.ts";
-import { openSnarkjsProver } from "../../../services/proofs/prover/snarkjs-driver.ts";
 import { openWorkshop } from "../../../services/proofs/workshop/workshop.ts";
 import type { Workshop } from "../../../services/proofs/workshop/workshop-port.ts";
 
@@ -67,7 +67,7 @@ export async function startCircuits(options: StartOptions): Promise<StartedCircu
   const workshop = stack.use(
     openWorkshop({ memoryBytesMax: 2 ** 31, compileTimeoutMs: 120_000, idleMs: 1000 }),
   );
-  const prover = stack.use(openSnarkjsProver({ threads: 2 }));
+  const prover = stack.use(openBuiltinProver({ threads: 2 }));
   const claims = await BlobClaims.open(documents, clock);
   const events = createEvents(createLogger({ service: "proofs", level: "off" }));
   const ptaus = await PowersOfTauStore.open(documents, { blobs, clock });

@@ -15,8 +15,8 @@ import { CircuitFiles } from "../../circuits/circuit-files.ts";
 import { CircuitStore } from "../../circuits/circuit-store.ts";
 import { type ProofsConfig, proofsSettings } from "../../config.ts";
 import { createEvents } from "../../events.ts";
+import { openBuiltinProver } from "../../prover/builtin-driver.ts";
 import type { Prover } from "../../prover/prover-port.ts";
-import { openSnarkjsProver } from "../../prover/snarkjs-driver.ts";
 import type { CeremonyDeps } from "../ceremony-deps.ts";
 import { ceremonyHandlers } from "../ceremony-handlers.ts";
 import { PowersOfTauStore } from "../powers-of-tau-store.ts";
@@ -45,7 +45,7 @@ export async function startCeremonies(options: StartOptions): Promise<StartedCer
   const path = join(folder, "store.db");
   const documents = stack.use(await openSqliteStore({ path, clock }));
   const blobs = stack.use(await openBlobStore(`file:${blobsFolder}`));
-  const opened = stack.use(openSnarkjsProver());
+  const opened = stack.use(openBuiltinProver());
   const deps = {
     config: { ...parseSettings({}, proofsSettings), ...options.config },
     blobs,

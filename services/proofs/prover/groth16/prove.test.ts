@@ -10,7 +10,7 @@ import { FIELD_BYTES, toField } from "../../field.ts";
 import { prepareUncheckedKey, verifyProof } from "../../verifier/groth16.ts";
 import { proofJson, readProof } from "../../verifier/proof-format.ts";
 import { verifyingKeyJson } from "../../verifier/verifying-key.ts";
-import { openSnarkjsProver, type SnarkjsProver } from "../snarkjs-driver.ts";
+import { type BuiltinProver, openBuiltinProver } from "../builtin-driver.ts";
 import {
   type CircuitFiles,
   denseGraph,
@@ -25,10 +25,10 @@ import { type MadeProof, prove } from "./prove.ts";
 import { ProveThreads } from "./prove-threads.ts";
 
 const POWER = 8;
-let keys: SnarkjsProver;
+let keys: BuiltinProver;
 
 beforeAll(() => {
-  keys = openSnarkjsProver();
+  keys = openBuiltinProver();
 });
 
 afterAll(async () => await keys[Symbol.asyncDispose]());

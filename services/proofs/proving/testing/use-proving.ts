@@ -33,7 +33,7 @@ import { wireOptionsOf } from "../../circuits/options-of.ts";
 import type { CompileOptions } from "../../compiler/compile-model.ts";
 import { type ProofsConfig, proofsSettings } from "../../config.ts";
 import { createEvents, type ProofsEvents } from "../../events.ts";
-import { openSnarkjsProver, type SnarkjsProver } from "../../prover/snarkjs-driver.ts";
+import { type BuiltinProver, openBuiltinProver } from "../../prover/builtin-driver.ts";
 import { openWorkshop, type ProcessWorkshop } from "../../workshop/workshop.ts";
 import { openProving, type Proving } from "../proving.ts";
 import { provingCodecs } from "../watch-message.ts";
@@ -52,7 +52,7 @@ export interface ProvingRig extends AsyncDisposable {
   readonly circuits: CircuitStore;
   readonly files: CircuitFiles;
   readonly workshop: ProcessWorkshop;
-  readonly prover: SnarkjsProver;
+  readonly prover: BuiltinProver;
   readonly folder: string;
   readonly scratchDir: string;
 }
@@ -79,7 +79,7 @@ export async function startProving(options: RigOptions): Promise<ProvingRig> {
   const documents = options.documents ?? stack.use(await openSqliteStore({ path, clock }));
   const blobs = stack.use(await openBlobStore(`file:${join(folder, "blobs")}`));
   const workshop = stack.use(openWorkshop({ memoryBytesMax: 2 ** 30, compileTimeoutMs: 60_000 }));
-  const prover = stack.use(openSnarkjsProver({ threads: 1 }));
+  const prover = stack.use(openBuiltinProver({ threads: 1 }));
   const scratchDir = join(folder, "scratch");
   const files = new CircuitFiles({ blobs, scratchDir });
   const circuits = await CircuitStore.open(documents, { clock });

@@ -2,12 +2,13 @@
 // byte first. Turned into the form of EIP-197, which the verifier reads and the hashes of a ceremony
 // are made of.
 
+import { invert } from "@noble/curves/abstract/modular.js";
 import { BASE_ORDER, COORDINATE_BYTES } from "../verifier/curve-points.ts";
 
 const RADIX_BITS = 256n;
 
 /** 1 / 2^256 in the field of the coordinates. */
-const R_INVERSE = inverse((1n << RADIX_BITS) % BASE_ORDER);
+const R_INVERSE = invert(1n << RADIX_BITS, BASE_ORDER);
 
 /** A number as files hold a coordinate. */
 export function coordinateBytes(value: bigint): Uint8Array {
@@ -39,14 +40,4 @@ function coordinate(bytes: Uint8Array, index: number): bigint {
   const from = COORDINATE_BYTES * index;
   const reversed = Buffer.from(bytes.subarray(from, from + COORDINATE_BYTES)).reverse();
   return (BigInt(`0x${reversed.toString("hex")}`) * R_INVERSE) % BASE_ORDER;
-}
-
-function inverse(value: bigint): bigint {
-  let result = 1n;
-  let square = value;
-  for (let rest = BASE_ORDER - 2n; rest > 0n; rest >>= 1n) {
-    if (rest & 1n) result = (result * square) % BASE_ORDER;
-    square = (square * square) % BASE_ORDER;
-  }
-  return result;
 }

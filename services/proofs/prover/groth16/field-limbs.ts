@@ -1,6 +1,8 @@
 // Elements of a prime field of 254 bits as the WebAssembly code holds them: five limbs of 51 bits,
 // each a whole number in a double, of either sign.
 
+import { invert } from "@noble/curves/abstract/modular.js";
+
 /** Limbs of an element. */
 export const LIMBS = 5;
 
@@ -36,7 +38,7 @@ export function fieldNumbers(modulus: bigint): FieldNumbers {
   if (modulus >> 253n !== 1n || (modulus & 1n) === 0n) {
     throw new RangeError("the modulus must be an odd number of 254 bits");
   }
-  const k = nearestToZero(-inverse(modulus, LIMB), LIMB);
+  const k = nearestToZero(-invert(modulus, LIMB), LIMB);
   return {
     modulus,
     modulusLimbs: limbsOf(modulus),
@@ -57,25 +59,8 @@ export function limbsOf(value: bigint): number[] {
   return [...limbs, Number(rest)];
 }
 
-/** The number that limbs stand for. */
-export function fromLimbs(limbs: readonly number[]): bigint {
-  return limbs.reduceRight((value, limb) => value * LIMB + BigInt(limb), 0n);
-}
-
 /** The representative nearest to 0. */
 export function nearestToZero(value: bigint, modulus: bigint): bigint {
   const rest = ((value % modulus) + modulus) % modulus;
   return 2n * rest >= modulus ? rest - modulus : rest;
-}
-
-/** 1 / value modulo a number without a common factor. */
-export function inverse(value: bigint, modulus: bigint): bigint {
-  let [a, b] = [((value % modulus) + modulus) % modulus, modulus];
-  let [x, y] = [1n, 0n];
-  while (b !== 0n) {
-    const quotient = a / b;
-    [a, b] = [b, a - quotient * b];
-    [x, y] = [y, x - quotient * y];
-  }
-  return ((x % modulus) + modulus) % modulus;
 }

@@ -4,14 +4,7 @@
 
 import { readSync } from "node:fs";
 import type { SectionPlace } from "../section-file.ts";
-
-/** Which of the threads one is. */
-export interface ThreadPlace {
-  /** From 0. */
-  readonly index: number;
-  /** A power of two. */
-  readonly count: number;
-}
+import type { ThreadStart } from "./prove-messages.ts";
 
 /** Points of a thread, and what each is to be multiplied by. */
 export interface PointShare {
@@ -49,7 +42,7 @@ export function readShare(
   options: {
     readonly pointBytes: number;
     readonly firstScalar: number;
-    readonly thread: ThreadPlace;
+    readonly thread: ThreadStart;
   },
 ): PointShare {
   const { pointBytes, firstScalar, thread } = options;

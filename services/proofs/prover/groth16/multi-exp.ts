@@ -23,7 +23,6 @@
 import { sumsOfBits } from "./bucket-sums.ts";
 import { type Group, POINT_BYTES } from "./curve-code.ts";
 import { CurveInstance, curveModuleBytes } from "./curve-instance.ts";
-import { isFused } from "./field-code.ts";
 import { PAIR_BYTES } from "./field-limbs.ts";
 import { digitsOf } from "./scalar-digits.ts";
 import { weighBits } from "./weigh-bits.ts";
@@ -48,19 +47,8 @@ interface Bases {
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
-/**
- * The code; compiled with the first call.
- *
- * @throws Error where the processor cannot do what the arithmetic rests on (isFused); Intel's can
- *   since 2013, but a virtual machine may hide it.
- */
-export async function multiExpModule(): Promise<WebAssembly.Module> {
-  if (!isFused()) {
-    throw new Error(
-      "This processor does not multiply and add in one step (FMA), which proofs are made with. " +
-        "Give the virtual machine a processor type that has it.",
-    );
-  }
+/** The code; compiled with the first call. It is right only where isFused: ask before. */
+export function multiExpModule(): Promise<WebAssembly.Module> {
   compiled ??= WebAssembly.compile(curveModuleBytes());
   return compiled;
 }

@@ -1,15 +1,17 @@
+import { invert } from "@noble/curves/abstract/modular.js";
 import { bn254 } from "@noble/curves/bn254.js";
 import { describe, expect, it } from "vitest";
 import { SeededRandom } from "../../../common/testing/seeded-random.ts";
 import { BASE_ORDER } from "../../verifier/curve-points.ts";
 import { addField } from "./field-code.ts";
-import { fromLimbs, inverse, LIMBS, limbsOf, RADIX_BITS } from "./field-limbs.ts";
+import { limbsOf, RADIX_BITS } from "./field-limbs.ts";
 import { addQuadraticField } from "./quadratic-field-code.ts";
+import { fromLimbs, instantiate } from "./testing-memory.ts";
 import { WasmModule } from "./wasm-writer.ts";
 
 const { Fp2 } = bn254.fields;
 const [OUT, A, B, SCRATCH] = [0, 80, 160, 240];
-const PER_RADIX = inverse(1n << BigInt(RADIX_BITS), BASE_ORDER);
+const PER_RADIX = invert(1n << BigInt(RADIX_BITS), BASE_ORDER);
 
 type Element = readonly [bigint, bigint];
 
@@ -90,27 +92,12 @@ function useQuadraticField() {
   const module = new WasmModule();
   const base = addField(module, { name: "fp", modulus: BASE_ORDER });
   addQuadraticField(module, { name: "fp2", base, scratch: SCRATCH });
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1 });
-  const bytes = module.toBytes({ minimumPages: 1, maximumPages: 1, shared: false });
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-    environment: { memory },
-  });
-  const doubles = new Float64Array(memory.buffer);
-  const limbs = (at: number) =>
-    [0, 1].map((lane) =>
-      Array.from({ length: LIMBS }, (_, i) => doubles[at / 8 + 2 * i + lane] as number),
-    );
-  const putLimbs = (at: number, pair: readonly (readonly number[])[]) => {
-    for (const [lane, values] of pair.entries()) {
-      for (const [i, limb] of values.entries()) doubles[at / 8 + 2 * i + lane] = limb;
-    }
-  };
+  const { limbs, putLimbs, call } = instantiate(module);
   return {
     limbs,
     putLimbs,
     put: (at: number, element: Element) => putLimbs(at, element.map(limbsOf)),
     held: (at: number) => held(limbs(at).map(fromLimbs) as unknown as Element),
-    call: (name: string, ...parameters: readonly number[]) =>
-      (exports[`fp2_${name}`] as (...given: readonly number[]) => void)(...parameters),
+    call: (name: string, ...parameters: readonly number[]) => call(`fp2_${name}`, ...parameters),
   };
 }

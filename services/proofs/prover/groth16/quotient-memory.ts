@@ -5,7 +5,7 @@ import { FIELD_BYTES, toField } from "../../field.ts";
 import { inverse, power, rootOfUnity, scalarBytes } from "../scalar-field.ts";
 import type { RowEntries } from "./constraint-rows.ts";
 import { ELEMENT_BYTES, PAIR_BYTES } from "./field-limbs.ts";
-import type { ThreadPlace } from "./key-share.ts";
+import type { ThreadStart } from "./prove-messages.ts";
 import { type TransformFunctions, transformInstance } from "./transform-code.ts";
 
 /** The coefficients of the key are times R^2, R = 2^256. */
@@ -15,7 +15,7 @@ const OVER_R_SQUARED = inverse(power(2n, 512n));
 export interface QuotientPart {
   readonly domain: number;
   readonly wires: number;
-  readonly place: ThreadPlace;
+  readonly place: ThreadStart;
 }
 
 /** Where everything lies. */

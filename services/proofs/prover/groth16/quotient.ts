@@ -15,7 +15,7 @@ import { FIELD_BYTES } from "../../field.ts";
 import type { ZkeyPlaces } from "../zkey-file.ts";
 import { readRows } from "./constraint-rows.ts";
 import { ELEMENT_BYTES } from "./field-limbs.ts";
-import type { ThreadPlace } from "./key-share.ts";
+import type { ThreadStart } from "./prove-messages.ts";
 import { QuotientMemory } from "./quotient-memory.ts";
 import { ThreadBarrier } from "./thread-barrier.ts";
 
@@ -28,7 +28,7 @@ export function exchangeBytes(domain: number): number {
 }
 
 /** Which part of the quotient a thread makes; none where the domain is too small for all threads. */
-export function quotientPlace(thread: ThreadPlace, domain: number): ThreadPlace | undefined {
+export function quotientPlace(thread: ThreadStart, domain: number): ThreadStart | undefined {
   const count = Math.min(thread.count, domain / 2);
   return thread.index < count ? { index: thread.index, count } : undefined;
 }
@@ -36,7 +36,7 @@ export function quotientPlace(thread: ThreadPlace, domain: number): ThreadPlace 
 /** A thread's part of the quotient's scalars, for one key. */
 export class QuotientShare {
   readonly #memory: QuotientMemory;
-  readonly #place: ThreadPlace;
+  readonly #place: ThreadStart;
   readonly #domain: number;
 
   /** @throws KeyFault */
@@ -44,7 +44,7 @@ export class QuotientShare {
     code: WebAssembly.Module,
     file: number,
     key: { readonly places: ZkeyPlaces; readonly domain: number; readonly wires: number },
-    place: ThreadPlace,
+    place: ThreadStart,
   ) {
     const { domain, wires } = key;
     const rowCount = domain / place.count;

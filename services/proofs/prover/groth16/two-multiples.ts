@@ -9,6 +9,7 @@ import type { G1Point } from "../../verifier/curve-points.ts";
 import { coordinateBytes, coordinatesOf } from "../montgomery-points.ts";
 import { CurveInstance } from "./curve-instance.ts";
 import { PAIR_BYTES } from "./field-limbs.ts";
+import { doublePoint } from "./jacobian.ts";
 
 /** Bits of the scalars once multiples of the order were added, which change nothing. */
 const SCALAR_BITS = 255;
@@ -56,30 +57,10 @@ export class TwoMultiples {
     this.#put(SLOTS.z, 1n, 1n);
   }
 
-  /** Jacobian coordinates, a = 0 (Bernstein and Lange's "dbl-2009-l"). */
   #double(): void {
-    const { multiply, square, add, subtract } = this.#instance.functions.coordinates.g1;
-    const [x, y, z] = [SLOTS.x, SLOTS.y, SLOTS.z].map((slot) => this.#slot(slot)) as Three;
-    const [a, b, c, d, e] = this.#room();
-    square(a, x);
-    square(b, y);
-    square(c, b);
-    add(d, x, b);
-    square(d, d);
-    subtract(d, d, a);
-    subtract(d, d, c);
-    add(d, d, d);
-    add(e, a, a);
-    add(e, e, a);
-    multiply(z, y, z);
-    add(z, z, z);
-    square(x, e);
-    subtract(x, x, d);
-    subtract(x, x, d);
-    subtract(d, d, x);
-    multiply(y, e, d);
-    for (let i = 0; i < 3; i += 1) add(c, c, c);
-    subtract(y, y, c);
+    const point = [SLOTS.x, SLOTS.y, SLOTS.z].map((slot) => this.#slot(slot)) as Three;
+    const [a, b, c, d] = this.#room();
+    doublePoint(this.#instance.functions.coordinates.g1, point, [a, b, c, d]);
   }
 
   /** The sums with the points, in the places for that ("madd-2007-bl"). */

@@ -1,11 +1,11 @@
 // The last part of a sum: points that count 2^i each are added up by doubling and adding from the
-// highest on, in Jacobian coordinates (x = X / Z^2, y = Y / Z^3), which need no division. The
-// formulas are those for curves y^2 = x^3 + b of the Explicit-Formulas Database (dbl-2009-l,
-// madd-2007-bl without its savings).
+// highest on, in Jacobian coordinates (jacobian.ts). The addition is "madd-2007-bl" of the
+// Explicit-Formulas Database without its savings.
 
 import { type Group, ZERO_MARK } from "./curve-code.ts";
 import type { CoordinateArithmetic, CurveInstance } from "./curve-instance.ts";
 import { LIMBS, PAIR_BYTES } from "./field-limbs.ts";
+import { doublePoint } from "./jacobian.ts";
 
 /** Bytes of a coordinate in the form of files, by group. */
 const FILE_BYTES = { g1: 32, g2: 64 } as const;
@@ -51,31 +51,8 @@ class JacobianSum {
 
   double(): void {
     if (this.#isZero) return;
-    const f = this.#field;
     const [x, y, z, a, b, c, d] = this.#vectors();
-    f.square(a, x);
-    f.square(b, y);
-    f.square(c, b);
-    // d = 2 ((x + b)^2 - a - c)
-    f.add(d, x, b);
-    f.square(d, d);
-    f.subtract(d, d, a);
-    f.subtract(d, d, c);
-    f.add(d, d, d);
-    // z = 2 y z
-    f.multiply(z, y, z);
-    f.add(z, z, z);
-    // a = 3 a
-    f.add(b, a, a);
-    f.add(a, b, a);
-    // x = a^2 - 2 d, y = a (d - x) - 8 c
-    f.square(x, a);
-    f.subtract(x, x, d);
-    f.subtract(x, x, d);
-    f.subtract(d, d, x);
-    f.multiply(y, a, d);
-    for (let i = 0; i < 3; i++) f.add(c, c, c);
-    f.subtract(y, y, c);
+    doublePoint(this.#field, [x, y, z], [a, b, c, d]);
   }
 
   /** Adds an affine point. */
